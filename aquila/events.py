@@ -1,0 +1,142 @@
+"""The closed union of events a run gives, in the order in which they happen.
+
+A run is `Started`, then content and news of any kind, then exactly one of `Done` and `Failed` in a sink; iterating a
+stream raises the error instead of yielding `Failed`. Match with a last `case _: pass`: a new event is no breaking
+change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from aquila.errors import AquilaError
+from aquila.response import Response, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run has begun; nothing has been sent yet."""
+
+    type: ClassVar[str] = "started"
+    #: The run's name, the same as `Stream.ref`.
+    ref: str
+    #: The model asked for.
+    model: str
+    #: `metadata` of the call.
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "ref": self.ref, "model": self.model, "meta": dict(self.meta)}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A fragment of the answer's text."""
+
+    type: ClassVar[str] = "chunk"
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "text": self.text}
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningChunk:
+    """A fragment of the model's reasoning, where the provider shows it."""
+
+    type: ClassVar[str] = "reasoning_chunk"
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "text": self.text}
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """News that is no content: a refusal, a finish reason, a hosted tool at work."""
+
+    type: ClassVar[str] = "status"
+    name: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "name": self.name, "data": dict(self.data)}
+
+
+@dataclass(frozen=True, slots=True)
+class UsageUpdate:
+    """The tokens counted so far; the last one of a request is its total."""
+
+    type: ClassVar[str] = "usage_update"
+    usage: Usage
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "usage": self.usage.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A request failed before any content came and is sent again after `delay` seconds."""
+
+    type: ClassVar[str] = "retrying"
+    attempt: int
+    delay: float
+    error: AquilaError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "attempt": self.attempt, "delay": self.delay, "error": str(self.error)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A payload, or a part of one, that this version does not know; nothing is dropped silently."""
+
+    type: ClassVar[str] = "unknown"
+    raw: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "raw": self.raw}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The run has ended well; `response` is what `ask` would have returned."""
+
+    type: ClassVar[str] = "done"
+    response: Response
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "response": self.response.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run has failed; only sinks see this event."""
+
+    type: ClassVar[str] = "failed"
+    error: AquilaError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        return {"type": self.type, "error": type(self.error).__name__, "message": str(self.error)}
+
+
+Event: TypeAlias = (
+    Started | Chunk | ReasoningChunk | Status | UsageUpdate | Retrying | Unknown | Done | Failed
+)

@@ -1,0 +1,44 @@
+"""When a failed request is sent again: a pure decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aquila.errors import AquilaError, RateLimitError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often and after what pause a request is repeated, and only before any content came.
+
+    A provider that asks to wait (`Retry-After`) is obeyed up to `max_retry_after`; above it the error is raised at
+    once, so that the caller can plan the wait.
+    """
+
+    #: Repetitions after the first request.
+    max_retries: int = 2
+    #: Seconds before the first repetition; doubles with each one.
+    min_backoff: float = 0.5
+    #: The longest pause of our own choice, in seconds.
+    max_backoff: float = 8.0
+    #: The longest pause a provider may ask for, in seconds.
+    max_retry_after: float = 60.0
+
+    def delay(self, attempt: int, error: AquilaError, jitter: float = 0.0) -> float | None:
+        """Say how long to wait before the next request.
+
+        Args:
+            attempt: Requests made so far, from 1.
+            error: What the last one ended in.
+            jitter: 0 to 1, drawn by the caller; takes up to a quarter off our own pauses.
+
+        Returns:
+            Seconds, or None to give up.
+        """
+        if not error.retryable or attempt > self.max_retries:
+            return None
+        asked = error.retry_after if isinstance(error, RateLimitError) else None
+        if asked is not None:
+            return asked if asked <= self.max_retry_after else None
+        backoff = min(self.min_backoff * 2 ** (attempt - 1), self.max_backoff)
+        return backoff * (1 - jitter / 4)

@@ -1,0 +1,87 @@
+"""What the environment says, read when a Client or the jobs are configured. An empty variable counts as unset."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aquila.errors import ConfigError
+
+DEFAULT_MODEL = "gpt-4o-mini"
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+CASSETTE_MODES = ("off", "none", "once", "new_episodes", "all", "rewrite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The environment's word on everything a call may leave out."""
+
+    api_key: str | None
+    base_url: str
+    model: str
+    endpoint: str
+    #: None: nobody chose, so it is `none` in tests and `off` elsewhere.
+    cassettes: str | None
+    cassette_dir: Path
+    state_dir: Path
+    #: A GGUF file to serve instead of the installed one; None for the installed one.
+    local_model: Path | None
+    #: True in a test run or in CI.
+    testing: bool
+
+
+def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None = None) -> Settings:
+    """Read the environment.
+
+    Args:
+        environ: The variables; None means this process's own.
+        cwd: Where to look for the project; None means the working directory.
+
+    Raises:
+        ConfigError: A variable has a value that cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    root = project_root(cwd or Path.cwd())
+    cassettes = env.get("AQUILA_CASSETTES") or None
+    if cassettes is not None and cassettes not in CASSETTE_MODES:
+        raise ConfigError(f"AQUILA_CASSETTES={cassettes!r} is unknown; use one of {', '.join(CASSETTE_MODES)}")
+    local_model = env.get("AQUILA_LOCAL_MODEL")
+    return Settings(
+        api_key=env.get("OPENAI_API_KEY") or None,
+        base_url=env.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
+        model=env.get("AQUILA_MODEL") or DEFAULT_MODEL,
+        endpoint=env.get("AQUILA_ENDPOINT") or "auto",
+        cassettes=cassettes,
+        cassette_dir=Path(env.get("AQUILA_CASSETTE_DIR") or root / "cassettes"),
+        state_dir=Path(env.get("AQUILA_STATE_DIR") or root / ".aquila").absolute(),
+        local_model=Path(local_model) if local_model else None,
+        testing=bool(env.get("CI")) or "PYTEST_VERSION" in env or "pytest" in sys.modules,
+    )
+
+
+def project_root(start: Path) -> Path:
+    """Find the nearest folder, from `start` upwards, with a pyproject.toml or a .git; else `start` itself."""
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").exists() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def ensure_state_dir(path: Path) -> Path:
+    """Make the state folder, readable by its owner alone.
+
+    Raises:
+        ConfigError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"state folder {path} cannot be made ({error.strerror}); set AQUILA_STATE_DIR to a folder you may write to"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"state folder {path} is not writable; set AQUILA_STATE_DIR to a folder you may write to")
+    return path

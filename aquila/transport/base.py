@@ -1,0 +1,59 @@
+"""The seam every provider and every recorder stands at: one request in, raw bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, complete: nothing below this seam adds to its meaning."""
+
+    method: str
+    #: The whole URL. Requests for the local model use the stable address `http://aquila.local/v1`.
+    url: str
+    #: Lower-case names.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    #: Seconds until a connection must stand; None waits for ever.
+    connect_timeout: float | None = 10.0
+
+
+class TransportResponse(Protocol):
+    """An HTTP response whose body arrives while it is read.
+
+    Iterating `chunks` gives the body as it comes from the source, decoded from any content encoding, and ends where the
+    source ends. `aclose` frees the connection on every path and may be called twice.
+    """
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Lower-case names."""
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body. Raises ConnectionFailed when the connection breaks."""
+
+    async def aclose(self) -> None:
+        """Free the connection."""
+
+
+class Transport(Protocol):
+    """Sends a request and returns as soon as the response's headers are there."""
+
+    async def send(self, request: Request) -> TransportResponse:
+        """Send one request.
+
+        Raises:
+            ConnectionFailed: No connection could be made, or it broke.
+            ConnectTimeout: It took longer than `request.connect_timeout`.
+        """
+
+    async def aclose(self) -> None:
+        """Free what the transport holds. It may be used again afterwards."""
