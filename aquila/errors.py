@@ -54,7 +54,12 @@ class AquilaError(Exception):
     retryable: bool = False
 
     def __init__(
-        self, message: str, *, partial: Response | None = None, request_id: str | None = None, attempts: int = 0
+        self,
+        message: str,
+        *,
+        partial: Response | None = None,
+        request_id: str | None = None,
+        attempts: int = 0,
     ) -> None:
         super().__init__(message)
         #: What had arrived before the failure; None if nothing was sent.
@@ -138,13 +143,13 @@ class OverloadedError(InternalServerError):
     """503 or 529: the provider has no capacity for now."""
 
 
-class ConnectionFailed(AquilaError):  # noqa: N818 - the contract names it so
+class ConnectionFailed(AquilaError):
     """No connection could be made, or it broke."""
 
     retryable = True
 
 
-class TimeoutExceeded(AquilaError):  # noqa: N818 - the contract names it so
+class TimeoutExceeded(AquilaError):
     """One of the clocks of `Timeouts` ran out."""
 
     #: The clock's name, as in `Timeouts`.

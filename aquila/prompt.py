@@ -41,14 +41,18 @@ def _turns(field_name: str, value: Prompt | None) -> list[Message]:
         return [_turn(field_name, value)]
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return [_turn(field_name, item) for item in value]
-    raise ConfigError(f"{field_name}: {type(value).__name__} is no prompt; give a string or a list of messages")
+    raise ConfigError(
+        f"{field_name}: {type(value).__name__} is no prompt; give a string or a list of messages"
+    )
 
 
 def _turn(field_name: str, item: object) -> Message:
     if isinstance(item, Message):
         return item
     if not isinstance(item, Mapping):
-        raise ConfigError(f"{field_name}: {type(item).__name__} is no message; give a Message or a dict with a role")
+        raise ConfigError(
+            f"{field_name}: {type(item).__name__} is no message; give a Message or a dict with a role"
+        )
     role = item.get("role")
     if role not in ROLES:
         raise ConfigError(f"{field_name}: role {role!r} is unknown; use one of {', '.join(ROLES)}")

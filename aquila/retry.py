@@ -40,5 +40,5 @@ class Retry:
         asked = error.retry_after if isinstance(error, RateLimitError) else None
         if asked is not None:
             return asked if asked <= self.max_retry_after else None
-        backoff = min(self.min_backoff * 2 ** (attempt - 1), self.max_backoff)
+        backoff = min(self.min_backoff * 2.0 ** (attempt - 1), self.max_backoff)
         return backoff * (1 - jitter / 4)

@@ -47,7 +47,9 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
     root = project_root(cwd or Path.cwd())
     cassettes = env.get("AQUILA_CASSETTES") or None
     if cassettes is not None and cassettes not in CASSETTE_MODES:
-        raise ConfigError(f"AQUILA_CASSETTES={cassettes!r} is unknown; use one of {', '.join(CASSETTE_MODES)}")
+        raise ConfigError(
+            f"AQUILA_CASSETTES={cassettes!r} is unknown; use one of {', '.join(CASSETTE_MODES)}"
+        )
     local_model = env.get("AQUILA_LOCAL_MODEL")
     return Settings(
         api_key=env.get("OPENAI_API_KEY") or None,
@@ -83,5 +85,7 @@ def ensure_state_dir(path: Path) -> Path:
             f"state folder {path} cannot be made ({error.strerror}); set AQUILA_STATE_DIR to a folder you may write to"
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f"state folder {path} is not writable; set AQUILA_STATE_DIR to a folder you may write to")
+        raise ConfigError(
+            f"state folder {path} is not writable; set AQUILA_STATE_DIR to a folder you may write to"
+        )
     return path

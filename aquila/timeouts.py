@@ -34,8 +34,12 @@ class Timeouts:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
-                raise ConfigError(f"timeout: {item.name}={value!r} must be a number of seconds above 0, or None")
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
+            ):
+                raise ConfigError(
+                    f"timeout: {item.name}={value!r} must be a number of seconds above 0, or None"
+                )
 
     @classmethod
     def of(cls, value: Timeouts | float | None, default: Timeouts | None = None) -> Timeouts:

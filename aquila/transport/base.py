@@ -6,16 +6,21 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+#: The model's name that stands for the model on this machine.
+LOCAL_MODEL = "local"
+#: Its stable address, which LocalTransport replaces by the server's present one; cassettes keep this one.
+LOCAL_BASE_URL = "http://aquila.local/v1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One HTTP request, complete: nothing below this seam adds to its meaning."""
 
     method: str
-    #: The whole URL. Requests for the local model use the stable address `http://aquila.local/v1`.
+    #: The whole URL. Requests for the local model use the stable `LOCAL_BASE_URL`.
     url: str
-    #: Lower-case names.
-    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Lower-case names. Not part of the representation: they hold the key.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = b""
     #: Seconds until a connection must stand; None waits for ever.
     connect_timeout: float | None = 10.0
