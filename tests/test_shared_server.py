@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shared_servers import clients, end, eventually, lives, tiny_server
+from shared_servers import clients, eventually, lives, tiny_server
 
 from aquila import server_end
 from aquila.errors import ConfigError
@@ -129,6 +129,7 @@ def test_a_supervisor_that_hangs_is_killed_together_with_its_server(
 def test_a_server_that_dies_is_started_anew_by_the_next_client(spec: ServerSpec, state_dir: Path) -> None:
     with attach(spec, state_dir) as before:
         os.kill(before.address["server"], signal.SIGKILL)
+        eventually(lambda: not answers(before.address["url"]))
         with attach(spec, state_dir) as after:
             assert after.address["supervisor"] != before.address["supervisor"]
             assert answers(after.address["url"])
@@ -184,7 +185,7 @@ def test_a_file_in_the_way_of_the_servers_folder_is_named_with_the_remedy(tmp_pa
         attach(ServerSpec(name="tiny", module="tiny_server", instead=""), tmp_path)
 
 
-def test_a_full_disk_is_named_with_the_remedy(spec: ServerSpec, state_dir: Path) -> None:
+def test_a_full_disk_is_named_with_the_remedy(state_dir: Path) -> None:
     script = """
 import pathlib, resource, sys
 from aquila.shared_server import ServerSpec, attach
@@ -198,12 +199,9 @@ attach(ServerSpec(name="tiny", module="tiny_server", instead=""), pathlib.Path(s
     assert "cannot be used (File too large); make room" in result.stderr
 
 
-def test_a_server_that_nobody_can_reach_is_reported_in_time(
-    spec: ServerSpec, state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_nobody_can_reach_is_reported_in_time(spec: ServerSpec, state_dir: Path) -> None:
     with attach(spec, state_dir) as attachment:
         folder = ServerFolder(state_dir / "tiny")
         folder.write_address({**attachment.address, "url": "http://127.0.0.1:1"})
         with pytest.raises(ConfigError, match=r"did not get ready: it does not answer; see .*log"):
             attach(spec, state_dir, timeout=0.3)
-    end("tiny", state_dir)

@@ -18,7 +18,7 @@ from aquila.supervisor import started, watch
 
 
 class FakeServer:
-    def __init__(self, look: Callable[[int], bool] = lambda number: True) -> None:
+    def __init__(self, look: Callable[[int], bool] = lambda _: True) -> None:
         self.look = look
         self.looks = 0
         self.stopped = False

@@ -1,0 +1,27 @@
+"""Record LLM traffic once, replay it exactly, and know when it drifts.
+
+Recording and replaying stand at the transport seam, below the decoder of streams and below retries. Files are those of
+vcrpy, format version 1; what vcrpy has no word for stands under `response.aquila`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aquila.cassette.mode import Mode, resolve_mode
+from aquila.cassette.scope import use, wrap
+
+if TYPE_CHECKING:
+    from aquila.cassette.record import RecordTransport
+    from aquila.cassette.replay import ReplayTransport
+
+__all__ = ["Mode", "RecordTransport", "ReplayTransport", "resolve_mode", "use", "wrap"]
+
+
+def __getattr__(name: str) -> Any:
+    # They need PyYAML, which the client does not.
+    homes = {"RecordTransport": "record", "ReplayTransport": "replay"}
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"aquila.cassette.{homes[name]}"), name)

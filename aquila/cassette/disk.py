@@ -1,0 +1,100 @@
+"""Cassette files on disk: read once while they do not change, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+from aquila.cassette.interaction import Interaction
+from aquila.cassette.parse import load
+from aquila.errors import CassetteError
+
+#: What tells one state of a file from another: time of change in nanoseconds, size in bytes, inode.
+Signature = tuple[int, int, int]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_serial = count()
+
+
+def signature(path: Path) -> Signature | None:
+    """Tell the present state of a file; None if there is none.
+
+    Raises:
+        CassetteError: It cannot be looked at.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CassetteError(_unreadable(path, error)) from error
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def read(path: Path) -> tuple[Interaction, ...] | None:
+    """Read a cassette; None if there is none. A file that has not changed is parsed once in a process.
+
+    Raises:
+        CassetteError: It cannot be read, or it is broken.
+    """
+    state = signature(path)
+    return None if state is None else _read(path, state)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a cassette, before a request is spent on an answer that could not be kept.
+
+    Raises:
+        CassetteError: It cannot be made or written to.
+    """
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CassetteError(_unwritable(path, error)) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CassetteError(_unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file by `text` in UTF-8. Readers see the old file or the new one, and a failure leaves the old one.
+
+    Raises:
+        CassetteError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise CassetteError(_unwritable(path, error)) from error
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _state: Signature) -> tuple[Interaction, ...]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CassetteError(_unreadable(path, error)) from error
+    return load(data, str(path))
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"cassette {path} cannot be read ({error.strerror}); check its permissions and AQUILA_CASSETTE_DIR"
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    remedy = "make its folder writable or set AQUILA_CASSETTE_DIR to one that is"
+    if error.errno in _FULL:
+        remedy = "free disk space or raise the file size limit (ulimit -f) and run again"
+    kept = "; the file that was there is unchanged" if path.exists() else ""
+    return f"cassette {path} cannot be written ({error.strerror}); {remedy}{kept}"

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aquila.cassette.disk import write
+from aquila.cassette.interaction import Failure
+from aquila.cli.cassette import app
+from aquila.errors import ConfigError
+from tests.tapes import interaction, request
+from tests.test_cassette_replay import save
+
+
+def ls(*arguments: str | Path) -> tuple[int, list[str]]:
+    done = CliRunner().invoke(app, ["ls", *map(str, arguments)], catch_exceptions=False)
+    return done.exit_code, done.output.splitlines()
+
+
+def test_each_cassette_has_a_line_and_the_whole_a_total(tmp_path: Path) -> None:
+    recorded_at = datetime.now(UTC) - timedelta(days=40, hours=1)  # noqa: TID251 - ages are told against today
+    usage = {"input": 1200, "output": 34, "cached": 0}
+    save(
+        tmp_path / "jobs" / "explain.yaml",
+        interaction(model="tiny-1", usage=usage, recorded_at=recorded_at),
+        interaction(request("B"), model="tiny-2", end="cut"),
+    )
+    failure = Failure(error="ConnectionFailed", message="refused")
+    save(tmp_path / "down.yaml", interaction(status=599, chunks=(), end="error", failure=failure))
+    save(tmp_path / "none.yaml")
+    size = (tmp_path / "jobs" / "explain.yaml").stat().st_size
+
+    code, lines = ls(tmp_path)
+
+    assert code == 0
+    assert [line.split() for line in lines[:-1]] == [
+        ["NAME", "INTERACTIONS", "MODEL", "TOKENS", "SIZE", "AGE", "END"],
+        ["down", "1", "-", "0", str((tmp_path / "down.yaml").stat().st_size), "B", "-", "ConnectionFailed"],
+        ["jobs/explain", "2", "tiny-1,", "tiny-2", "1,234", f"{size / 1000:.1f}", "kB", "40d", "1", "complete,", "1", "cut"],
+        ["none", "0", "-", "0", "28", "B", "-", "empty"],
+    ]  # fmt: skip
+    assert lines[-1].startswith("3 cassettes, 3 interactions, 1,234 tokens, ")
+
+
+def test_a_broken_cassette_is_listed_with_the_reason_and_fails(tmp_path: Path) -> None:
+    save(tmp_path / "good.yaml", interaction())
+    write(tmp_path / "bad.yaml", "version: 7\n")
+
+    code, lines = ls(tmp_path)
+
+    assert code == 1
+    assert lines[1].split()[:2] == ["good", "1"]
+    assert lines[2].startswith(f"bad: broken: {tmp_path / 'bad.yaml'}, version: is 7, expected 1")
+    assert lines[3].endswith(", 1 broken")
+
+
+def test_an_edited_cassette_is_marked(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.yaml", interaction())
+    write(path, path.read_text().replace("data: [DONE]", "data: edited"))
+
+    assert ls(tmp_path)[1][1].endswith("complete (edited)")
+
+
+def test_without_a_folder_it_lists_the_configured_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AQUILA_CASSETTE_DIR", str(tmp_path / "nothing-yet"))
+
+    assert ls() == (0, ["0 cassettes, 0 interactions, 0 tokens, 0 B"])
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no folder"):
+        ls(tmp_path / "typo")

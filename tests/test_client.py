@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import aquila
+from aquila.errors import ConfigError
+from aquila.testing import Answer, ScriptedTransport
+from aquila.timeouts import Timeouts
+from tests import wire
+
+
+@pytest.fixture
+def transport() -> ScriptedTransport:
+    return ScriptedTransport(Answer(chunks=wire.answer("ok")))
+
+
+async def test_defaults_hold_for_every_call_and_a_call_s_own_options_win(
+    transport: ScriptedTransport,
+) -> None:
+    client = aquila.Client(transport=transport, model="a", temperature=0.0, instructions="be kind")
+
+    await client.ask("hi")
+    await client.ask("hi", model="b", temperature=None)
+
+    bodies = [request.body for request in transport.requests]
+    assert b'"model":"a"' in bodies[0]
+    assert b'"model":"b"' in bodies[1]
+    assert all(b'"temperature":0.0' in body and b"be kind" in body for body in bodies)
+
+
+async def test_the_environment_fills_what_nobody_says(
+    transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://llm.example/v1/")
+    monkeypatch.setenv("AQUILA_MODEL", "m")
+
+    await aquila.ask("hi", transport=transport)
+
+    request = transport.requests[0]
+    assert request.url == "https://llm.example/v1/chat/completions"
+    assert request.headers["authorization"] == "Bearer sk-1"
+    assert request.headers["accept-encoding"] == "identity"
+    assert b'"model":"m"' in request.body
+
+
+@pytest.mark.parametrize(
+    ("base_url", "field"),
+    [("https://api.openai.com/v1", b"max_completion_tokens"), ("http://localhost/v1", b"max_tokens")],
+)
+async def test_the_longest_answer_has_the_name_the_server_knows(
+    transport: ScriptedTransport, base_url: str, field: bytes
+) -> None:
+    await aquila.ask("hi", transport=transport, base_url=base_url, max_output_tokens=5)
+
+    assert b'"' + field + b'":5' in transport.requests[0].body
+
+
+async def test_extra_headers_and_body_win(transport: ScriptedTransport) -> None:
+    await aquila.ask(
+        "hi",
+        transport=transport,
+        api_key="k",
+        extra_headers={"Authorization": "Basic x"},
+        extra_body={"seed": 1},
+    )
+
+    assert transport.requests[0].headers["authorization"] == "Basic x"
+    assert b'"seed":1' in transport.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"base_url": "localhost:8080"}, "base_url='localhost:8080' must begin with http"),
+        ({"base_url": "http://[::1"}, "base_url="),
+        ({"endpoint": "responses"}, "endpoint='responses' is unknown"),
+        ({"max_output_tokens": 0}, "max_output_tokens=0 must be a whole number"),
+        ({"max_output_tokens": 1.5}, "max_output_tokens=1.5 must be"),
+        ({"timeout": -1}, "timeout: total=-1"),
+        ({"api_key": "sk-1\n"}, "api_key: it holds blanks"),
+        ({"messages": "x", "cassette": "../x"}, r"\.\."),
+    ],
+)
+async def test_a_value_that_cannot_be_used_is_named_before_anything_is_sent(
+    transport: ScriptedTransport, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        await aquila.ask("hi", transport=transport, **options)
+    assert transport.requests == []
+
+
+def test_a_misspelt_option_is_named_with_the_known_ones() -> None:
+    with pytest.raises(TypeError, match="unknown option 'modell'; the options are api_key"):
+        aquila.stream("hi", modell="x")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown option 'modell'"):
+        aquila.Client(modell="x")  # type: ignore[call-arg]
+
+
+async def test_nothing_is_sent_before_the_stream_is_used(transport: ScriptedTransport) -> None:
+    stream = aquila.stream("hi", transport=transport)
+
+    assert transport.requests == []
+    await stream
+    assert len(transport.requests) == 1
+
+
+async def test_a_transport_of_the_caller_is_not_closed_by_a_run() -> None:
+    class Counting(ScriptedTransport):
+        closed = 0
+
+        async def aclose(self) -> None:
+            self.closed += 1
+
+    transport = Counting(Answer(chunks=wire.answer("ok")))
+
+    await aquila.ask("hi", transport=transport)
+
+    assert transport.closed == 0
+
+
+def test_the_local_model_gets_shorter_clocks() -> None:
+    assert aquila.stream("hi", model="local")._plan().timeouts == Timeouts(
+        silence=120, first_chunk=120, idle=120
+    )
+
+
+IDLE_IMPORT = """
+import sys, socket, builtins
+opened = []
+sys.addaudithook(lambda name, args: opened.append((name, args)) if name in {"open", "socket.__new__"} else None)
+import aquila
+heavy = {"httpx", "aiohttp", "pydantic", "msgspec", "anyio", "yaml", "vcr", "sqlalchemy", "dramatiq"} & set(sys.modules)
+files = [str(args[0]) for name, args in opened if name == "open" and not str(args[0]).endswith((".py", ".pyc"))]
+sockets = [name for name, args in opened if name.startswith("socket")]
+print(sorted(heavy), files, sockets)
+aquila.Client(model="x").stream("hi")
+print(sorted({"httpx", "aiohttp"} & set(sys.modules)))
+"""
+
+
+def test_importing_aquila_opens_nothing_and_loads_no_http_library_before_it_is_needed() -> None:
+    output = subprocess.run(
+        [sys.executable, "-c", IDLE_IMPORT], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert output.splitlines() == ["[] [] []", "[]"]
