@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.project_cassettes import cassette_settings
+
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")  # noqa: S104 - compared, never bound
 
 
@@ -40,3 +42,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def project_cassettes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay the project's own cassettes; `pytest --record` records them anew."""
+    for name, value in cassette_settings().items():
+        monkeypatch.setenv(name, value)

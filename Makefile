@@ -1,0 +1,45 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both do all of their set-up.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup model demo test check format soak bench clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1 \t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Aquila needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "==> Making $(VENV) and installing what Aquila needs (once; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP)  ## Install everything into .venv
+
+model: $(STAMP)
+	@$(BIN)/aquila local install
+
+demo: $(STAMP) model  ## Summarise a document with a durable job on the local model
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP) model  ## Run the tests
+	@echo "==> Running the tests: no network, no key, real servers on this machine"
+	@$(BIN)/python -m pytest -q --durations=5
+	@echo "==> All green. Next: make demo, make check, or read docs/tutorial.md"
+
+check: $(STAMP)  ## Lint, types, import direction, the code blocks of the docs
+	@echo "==> ruff";         $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@echo "==> mypy";         $(BIN)/mypy
+	@echo "==> import-linter"; $(BIN)/lint-imports --no-timing
+	@echo "==> docs";         $(BIN)/python -m pytest -q --no-header -p no:cacheprovider README.md docs
+
+format: $(STAMP)  ## Format the code
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+clean:  ## Stop the local servers and remove .venv and the state folder
+	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi
+	rm -rf $(VENV) .aquila .pytest_cache .mypy_cache .ruff_cache
