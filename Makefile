@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test check format soak bench clean
+.PHONY: help setup model demo test check format soak bench constraints cassettes clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1 \t/' | expand -t 16
@@ -34,11 +34,18 @@ test: $(STAMP) model  ## Run the tests
 check: $(STAMP)  ## Lint, types, import direction, the code blocks of the docs
 	@echo "==> ruff";         $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "==> mypy";         $(BIN)/mypy
-	@echo "==> import-linter"; $(BIN)/lint-imports --no-timing
+	@echo "==> import-linter"; $(BIN)/lint-imports --no-logo
 	@echo "==> docs";         $(BIN)/python -m pytest -q --no-header -p no:cacheprovider README.md docs
 
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+constraints: $(STAMP)  ## Pin what is installed now for every later installation
+	@{ echo "# What the tests ran with; 'make setup' installs exactly this. Renew with: make constraints"; \
+	   $(BIN)/python -m pip freeze --exclude-editable | grep -v '@' ; } > constraints.txt
+
+cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local model
+	@$(BIN)/python -m pytest -q --record tests/test_recorded.py README.md docs
 
 clean:  ## Stop the local servers and remove .venv and the state folder
 	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi

@@ -104,7 +104,9 @@ def _say(error: Exception) -> str:
     """Tell an error in one line: what happened and what to do."""
     if isinstance(error, AquilaError):
         said = " ".join(str(error).split())
-        return f"{said}\n{error.diff}" if isinstance(error, CassetteMismatch) and error.diff else said
+        # The first difference stands in the message already.
+        more = isinstance(error, CassetteMismatch) and "\n" in error.diff
+        return f"{said}\n{error.diff}" if more else said
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{where}; check the disk and the permissions"
