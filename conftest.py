@@ -24,6 +24,10 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
+import jobs
+from aquila.local.attach import server_name
+from aquila.shared_server import stop
+from aquila.transport import local_transport
 from tests.project_cassettes import cassette_settings
 
 ROOT = Path(__file__).parent
@@ -45,11 +49,12 @@ def set_up(namespace: dict[str, Any]) -> None:
     folder = tempfile.TemporaryDirectory(prefix="aquila-docs-")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AQUILA_", "OPENAI_"))}
     namespace["_folder"], namespace["_children"], namespace["_environ"] = folder, [], dict(os.environ)
+    cassettes = cassette_settings()
     os.environ.clear()
     os.environ.update(
         kept,
         AQUILA_STATE_DIR=f"{folder.name}/state",
-        **cassette_settings(),
+        **cassettes,
         PATH=f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
     )
     namespace["_cwd"] = Path.cwd()
@@ -61,6 +66,10 @@ def tear_down(namespace: dict[str, Any]) -> None:
     for child in namespace["_children"]:
         os.killpg(child.pid, signal.SIGINT)
         child.wait(30)
+    jobs.close()
+    anyio.run(local_transport().aclose)
+    for name in ("llama", "valkey", server_name(Path(os.environ.get("AQUILA_LOCAL_MODEL", "none")))):
+        stop(name, Path(os.environ["AQUILA_STATE_DIR"]))
     sys.path.remove(namespace["_folder"].name)
     os.chdir(namespace["_cwd"])
     os.environ.clear()
@@ -88,10 +97,10 @@ def run_python(example: Example) -> None:
 def run_shell(example: Example) -> None:
     command = ["bash", "-euo", "pipefail", "-c", example.parsed]
     if example.parsed.startswith("# second terminal"):
-        log = Path("second-terminal.log").open("wb")  # noqa: SIM115 - it stays open as long as the child
-        child = subprocess.Popen(
-            command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        with Path("second-terminal.log").open("wb") as log:
+            child = subprocess.Popen(
+                command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         example.namespace["_children"].append(child)
         return
     done = subprocess.run(
