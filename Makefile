@@ -40,6 +40,11 @@ check: $(STAMP)  ## Lint, types, import direction, the code blocks of the docs
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
+bench: $(STAMP)  ## Measure CPU for each chunk against the peers, in one run
+	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/requirements.txt
+	@.venv-bench/bin/python benchmarks/bench_client.py
+
 constraints: $(STAMP)  ## Pin what is installed now for every later installation
 	@{ echo "# What the tests ran with; 'make setup' installs exactly this. Renew with: make constraints"; \
 	   $(BIN)/python -m pip freeze --exclude-editable | grep -v '@' ; } > constraints.txt
@@ -49,4 +54,4 @@ cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local
 
 clean:  ## Stop the local servers and remove .venv and the state folder
 	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi
-	rm -rf $(VENV) .aquila .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .aquila .pytest_cache .mypy_cache .ruff_cache
