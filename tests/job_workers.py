@@ -21,7 +21,7 @@ from jobs.handle import JobHandle
 from jobs.worker import Worker
 
 TESTS = Path(__file__).parent
-COMMAND = [sys.executable, "-c", "from aquila.cli import main; main()"]
+COMMAND = [str(Path(sys.executable).with_name("aquila"))]
 #: Short, so that a test sees a lease run out.
 LEASE = 1.2
 
@@ -102,10 +102,13 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if self.process.poll() is None:
             self.signal(signal.SIGCONT)
         self.kill()
+        if kind is None:
+            assert "Traceback" not in self.said
+            assert "nclosed" not in self.said
 
 
 async def until(condition: Any, within: float = 20.0) -> None:

@@ -1,0 +1,227 @@
+"""`@jobs.actor`: turns a function into something that can be sent, kept and run by a worker."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial, update_wrapper
+from typing import Any, Generic, Never, ParamSpec, TypeVar, overload
+
+from anyio import to_thread
+
+from aquila.errors import ConfigError
+from jobs import rows
+from jobs.arguments import REFUSED_NAMES, pack, plain_result
+from jobs.broker import runtime
+from jobs.handle import JobHandle
+from jobs.registry import ActorSpec, check_options, declare
+from jobs.relay import hand_over
+from jobs.rows import NewJob
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What users of other runners look for, and how it is called here.
+_OTHER_NAMES = {
+    "max_retries": "max_attempts (retries + 1)",
+    "min_backoff": "backoff (seconds)",
+    "name": "actor_name",
+    "queue": "queue_name",
+    "broker": "jobs.configure(...)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOptions:
+    """What one send may say beside its arguments."""
+
+    delay: float = 0.0
+    at: datetime | None = None
+    priority: int
+    max_attempts: int
+    cassette: str | None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sender(Generic[P]):
+    """An actor together with the options of its sends; made by `options`."""
+
+    def __init__(self, spec: ActorSpec, options: SendOptions) -> None:
+        self._spec = spec
+        self._options = options
+
+    def message(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Check the arguments and make the job without adding it anywhere.
+
+        Raises:
+            ConfigError: An argument or a metadata value is neither JSON nor a pydantic model, or is a credential.
+            TypeError: The arguments do not fit the actor's function.
+        """
+        return NewJob(
+            job_id=rows.new_id(),
+            actor_name=self._spec.actor_name,
+            queue_name=self._spec.queue_name,
+            arguments=pack(self._spec.fn, args, kwargs),
+            metadata=plain_result(dict(self._options.metadata)),
+            priority=self._options.priority,
+            max_attempts=self._options.max_attempts,
+            cassette=self._options.cassette,
+            delay=self._options.delay,
+            at=self._options.at,
+        )
+
+    def send(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Store a job and hand it to the broker. If Redis is away, a worker hands it over later.
+
+        Raises:
+            ConfigError: An argument cannot be stored, or the jobs cannot be used as configured.
+            StorageError: The database failed, and there is no job.
+            TypeError: The arguments do not fit the actor's function.
+        """
+        new = self.message(*args, **kwargs)
+        used = runtime()
+        database, wire = used.database(), used.wire()
+        job = database.write(rows.add, new)
+        if job.state == "available":
+            hand_over(database, wire, job)
+        return JobHandle(job.job_id)
+
+    async def asend(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Do as `send` does, without blocking the loop.
+
+        Raises:
+            ConfigError: An argument cannot be stored, or the jobs cannot be used as configured.
+            StorageError: The database failed, and there is no job.
+            TypeError: The arguments do not fit the actor's function.
+        """
+        return await to_thread.run_sync(partial(self.send, *args, **kwargs))
+
+
+class Actor(Sender[P], Generic[P, R]):
+    """A function that a worker runs. Calling it runs the function here and now, without any job."""
+
+    def __init__(self, fn: Callable[P, R], spec: ActorSpec) -> None:
+        options = SendOptions(priority=spec.priority, max_attempts=spec.max_attempts, cassette=spec.cassette)
+        super().__init__(spec, options)
+        update_wrapper(self, fn)
+        #: The function itself.
+        self.fn = fn
+        #: What was said when it was declared.
+        self.spec = spec
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function in place."""
+        return self.fn(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Actor({self.spec.actor_name!r}, queue_name={self.spec.queue_name!r})"
+
+    def options(
+        self,
+        *,
+        delay: float = 0.0,
+        at: datetime | None = None,
+        priority: int | None = None,
+        max_attempts: int | None = None,
+        cassette: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Sender[P]:
+        """Say more about the next sends: `explain.options(delay=60.0).send("OTP")`.
+
+        Args:
+            delay: Seconds until the job is due.
+            at: When it is due, an aware datetime; not together with `delay`.
+            priority: 0 (first) to 3 (last) within its queue; None means the actor's.
+            max_attempts: Attempts in all; None means the actor's.
+            cassette: The cassette of the job's runs; None means the actor's.
+            metadata: JSON values kept in the row.
+
+        Raises:
+            ConfigError: A value cannot be used.
+        """
+        if delay < 0 or (delay and at is not None):
+            raise ConfigError(
+                "say when a job is due with delay= (seconds from zero) or with at=, not with both"
+            )
+        if at is not None and at.tzinfo is None:
+            raise ConfigError(f"at={at.isoformat()} has no time zone; use an aware datetime")
+        chosen = replace(
+            self._options,
+            delay=delay,
+            at=at,
+            priority=self.spec.priority if priority is None else priority,
+            max_attempts=self.spec.max_attempts if max_attempts is None else max_attempts,
+            cassette=cassette or self.spec.cassette,
+            metadata=metadata or {},
+        )
+        check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority)
+        return Sender(self.spec, chosen)
+
+
+@overload
+def actor(fn: Callable[P, R], /) -> Actor[P, R]: ...
+@overload
+def actor(
+    *,
+    actor_name: str | None = None,
+    queue_name: str = "default",
+    max_attempts: int = 5,
+    priority: int = 0,
+    backoff: float = 2.0,
+    cassette: str | None = None,
+) -> Callable[[Callable[P, R]], Actor[P, R]]: ...
+def actor(
+    fn: Callable[P, R] | None = None,
+    /,
+    *,
+    actor_name: str | None = None,
+    queue_name: str = "default",
+    max_attempts: int = 5,
+    priority: int = 0,
+    backoff: float = 2.0,
+    cassette: str | None = None,
+    **unknown: Never,
+) -> Actor[P, R] | Callable[[Callable[P, R]], Actor[P, R]]:
+    """Declare an actor: an async function runs on the worker's loop, a plain one in a thread. Opens nothing.
+
+    Args:
+        fn: The function, when the decorator is used without parentheses.
+        actor_name: Its name in rows and messages; None means the function's.
+        queue_name: Its queue; the worker's limit on jobs at once counts by queue.
+        max_attempts: Attempts in all. Errors that no attempt can cure end the job at once.
+        priority: 0 (first) to 3 (last) within the queue.
+        backoff: Seconds until the second attempt; doubled for each further one, up to five minutes.
+        cassette: A cassette's name, kept in the row; the actor reads it as `jobs.current().cassette`.
+        unknown: Nothing; anything here is a mistake, and named.
+
+    Raises:
+        ConfigError: An option is unknown or cannot be used, or another actor has the name.
+    """
+    if unknown:
+        name = min(unknown)
+        hint = f"; here it is {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else ""
+        known = "actor_name, queue_name, max_attempts, priority, backoff, cassette"
+        raise ConfigError(f"unknown option {name!r} of jobs.actor{hint}; the options are {known}")
+
+    def decorate(function: Callable[P, R]) -> Actor[P, R]:
+        refused = REFUSED_NAMES.intersection(inspect.signature(function).parameters)
+        if refused:
+            raise ConfigError(
+                f"{function.__qualname__}() takes {min(refused)!r}, which no row may hold; "
+                "let it come from the worker's environment"
+            )
+        spec = ActorSpec(
+            fn=function,
+            actor_name=actor_name or function.__name__,
+            queue_name=queue_name,
+            max_attempts=max_attempts,
+            priority=priority,
+            backoff=backoff,
+            cassette=cassette,
+        )
+        declare(spec)
+        return Actor(function, spec)
+
+    return decorate if fn is None else decorate(fn)

@@ -1,0 +1,191 @@
+"""Where this process's jobs live, chosen once: `configure`, or the environment at the first use.
+
+Nothing is opened before it is needed: reading rows opens no Redis, and importing actors opens nothing at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+
+import dramatiq
+
+from aquila.errors import ConfigError
+from aquila.settings import ensure_state_dir
+from aquila.shared_server import Attachment
+from jobs.database import Database
+from jobs.embedded import attach_valkey
+from jobs.errors import BrokerUnavailable
+from jobs.migrate import prepare
+from jobs.registry import actors
+from jobs.settings import DEFAULT_GRACE, DEFAULT_LEASE, DEFAULT_LIVE_TTL, JobsSettings, read_jobs_settings
+from jobs.wire import Wire
+
+
+class Runtime:
+    """The database and the wire of this process, each opened at its first use."""
+
+    def __init__(self, settings: JobsSettings, middleware: Iterable[dramatiq.Middleware] = ()) -> None:
+        self.settings = settings
+        self._middleware = tuple(middleware)
+        self._lock = threading.RLock()
+        self._database: Database | None = None
+        self._database_id = ""
+        self._wire: Wire | None = None
+        self._attachment: Attachment | None = None
+
+    def database(self) -> Database:
+        """Give the database, opened and with its tables as this version needs them.
+
+        Raises:
+            ConfigError: It cannot be used as configured, or its tables are missing.
+            StorageError: It cannot be reached.
+        """
+        with self._lock:
+            if self._database is None:
+                if self.settings.own_database:
+                    ensure_state_dir(self.settings.state_dir)
+                database = Database(self.settings.database_url)
+                self._database_id = prepare(database, own=self.settings.own_database)
+                self._database = database
+            return self._database
+
+    def wire(self) -> Wire:
+        """Give the wire, with the embedded server started if no Redis is configured.
+
+        Raises:
+            ConfigError: No Redis is configured and the embedded one cannot run, or the database cannot be used.
+            StorageError: The database, whose id names the queues, cannot be reached.
+        """
+        with self._lock:
+            if self._wire is None:
+                self.database()
+                self._wire = Wire(
+                    self.redis_url(),
+                    database_id=self._database_id,
+                    lease=self.settings.lease,
+                    middleware=self._middleware,
+                )
+            for spec in actors().values():
+                self._wire.declare(spec)
+            return self._wire
+
+    def redis_url(self) -> str:
+        """Give the URL of Redis: the configured one, else that of the embedded server, which then runs.
+
+        Raises:
+            ConfigError: The embedded server cannot run.
+        """
+        if self.settings.redis_url is not None:
+            return self.settings.redis_url
+        with self._lock:
+            if self._attachment is None:
+                self._attachment = attach_valkey(self.settings.state_dir)
+            return str(self._attachment.address["url"])
+
+    def revive(self) -> None:
+        """Start the embedded server again if it was ours to start and has died. Its URL and data stay.
+
+        Raises:
+            BrokerUnavailable: It did not start.
+        """
+        if self.settings.redis_url is not None:
+            return
+        try:
+            again = attach_valkey(self.settings.state_dir)
+        except ConfigError as error:
+            raise BrokerUnavailable(str(error)) from error
+        with self._lock:
+            old, self._attachment = self._attachment, again
+        if old is not None:
+            old.release()
+
+    def close(self) -> None:
+        """Close what was opened; the embedded server stops a while after its last user."""
+        with self._lock:
+            if self._wire is not None:
+                self._wire.close()
+            if self._database is not None:
+                self._database.close()
+            if self._attachment is not None:
+                self._attachment.release()
+            self._wire = self._database = self._attachment = None
+
+
+_LOCK = threading.RLock()
+_RUNTIME: Runtime | None = None
+
+
+def configure(
+    *,
+    database_url: str | None = None,
+    redis_url: str | None = None,
+    queues: Mapping[str, int] | None = None,
+    lease: float = DEFAULT_LEASE,
+    grace: float = DEFAULT_GRACE,
+    live_ttl: float = DEFAULT_LIVE_TTL,
+    middleware: Iterable[dramatiq.Middleware] = (),
+) -> None:
+    """Choose where this process's jobs live. Call it before anything is sent, read or run.
+
+    Args:
+        database_url: None means `AQUILA_DATABASE_URL`, `DATABASE_URL`, then a SQLite file in the state folder.
+        redis_url: None means `AQUILA_REDIS_URL`, `REDIS_URL`, then a Valkey server on this machine.
+        queues: Jobs at once in one worker process, by queue; None means ten for each queue.
+        lease: Seconds an attempt is held without a sign of life from its worker.
+        grace: Seconds that running attempts get when the worker is asked to stop.
+        live_ttl: Seconds that a live stream is kept after the end of its job.
+        middleware: Dramatiq middleware, called around each attempt in the worker. Its own retries are not needed.
+
+    Raises:
+        ConfigError: A value cannot be used, or the jobs are in use already.
+    """
+    global _RUNTIME  # noqa: PLW0603 - a process has one broker
+    settings = read_jobs_settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        queues=queues,
+        lease=lease,
+        grace=grace,
+        live_ttl=live_ttl,
+    )
+    with _LOCK:
+        if _RUNTIME is not None:
+            raise ConfigError(
+                "the jobs are in use or configured already; call jobs.configure(...) first and once"
+            )
+        _RUNTIME = Runtime(settings, middleware)
+
+
+def runtime() -> Runtime:
+    """Give this process's runtime, made from the environment if `configure` was not called.
+
+    Raises:
+        ConfigError: The environment has a value that cannot be used.
+    """
+    global _RUNTIME  # noqa: PLW0603 - a process has one broker
+    with _LOCK:
+        if _RUNTIME is None:
+            _RUNTIME = Runtime(read_jobs_settings())
+        return _RUNTIME
+
+
+def close() -> None:
+    """Close what this process has opened; the next use, or `configure`, starts anew."""
+    global _RUNTIME
+    with _LOCK:
+        used, _RUNTIME = _RUNTIME, None
+    if used is not None:
+        used.close()
+
+
+def dramatiq_broker() -> None:
+    """Make this process's wire Dramatiq's global broker: `dramatiq jobs.broker:dramatiq_broker MODULE`.
+
+    The stock command then finds the actors and says, for each message, to use `aquila worker`.
+
+    Raises:
+        ConfigError: The jobs cannot be used as configured.
+        StorageError: The database cannot be reached.
+    """
+    dramatiq.set_broker(runtime().wire().broker)

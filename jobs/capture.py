@@ -1,0 +1,94 @@
+"""What an attempt's runs say, on its way to the live stream and into the row."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from aquila.events import Chunk, Done, Event, Failed, Started
+from aquila.response import Response
+from jobs.arguments import plain_result
+from jobs.channel import Channel
+from jobs.claims import Captured
+
+
+class AttemptSink:
+    """Feeds a job's live stream with every run of its actor, and adds up what they gave.
+
+    A run's own `Done` and `Failed` become `run_done` and `run_failed`: only the job's end ends its stream.
+    """
+
+    def __init__(self, channel: Channel, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._channel = channel
+        self._clock = clock
+        self._began = clock()
+        self._first_chunk: float | None = None
+        self._usage: Counter[str] = Counter()
+        self._model: str | None = None
+        self._finish_reason: str | None = None
+
+    async def emit(self, event: Event) -> None:
+        """Take one event; never waits."""
+        data = {name: value for name, value in event.to_dict().items() if name != "type"}
+        match event:
+            case Chunk() if self._first_chunk is None:
+                self._first_chunk = self._clock() - self._began
+            case Started():
+                self._channel.append("run_started", data)
+                return
+            case Done(response=response):
+                self._count(response)
+                self._channel.append("run_done", _summary(response))
+                return
+            case Failed(error=error):
+                if error.partial is not None:
+                    self._count(error.partial)
+                self._channel.append("run_failed", data)
+                return
+            case _:
+                pass
+        self._channel.append(event.type, data)
+
+    async def aclose(self) -> None:
+        """Do nothing: the attempt ends the stream."""
+
+    def captured(self) -> Captured:
+        """Give what there is so far."""
+        return Captured(
+            text=self._channel.text,
+            model=self._model,
+            finish_reason=self._finish_reason,
+            usage=dict(self._usage) or None,
+            time_to_first_chunk=self._first_chunk,
+        )
+
+    def _count(self, response: Response) -> None:
+        self._model = response.model or self._model
+        self._finish_reason = response.finish_reason or self._finish_reason
+        if response.usage is not None:
+            self._usage.update(response.usage.to_dict())
+
+
+def stored_forms(value: Any, streamed: str) -> tuple[str | None, Any]:
+    """Give what the row keeps of an actor's return value: the output's text, and the value as JSON.
+
+    Args:
+        value: What the actor returned.
+        streamed: The text of its runs, which is the output of an actor that returns nothing.
+
+    Raises:
+        ConfigError: The value is neither JSON nor a pydantic model.
+    """
+    if isinstance(value, Response):
+        return value.text, value.to_dict()
+    plain = plain_result(value)
+    if isinstance(plain, str):
+        return plain, plain
+    return (streamed or None) if plain is None else None, plain
+
+
+def _summary(response: Response) -> dict[str, Any]:
+    usage = response.usage.to_dict() if response.usage else None
+    return {"model": response.model, "finish_reason": response.finish_reason, "usage": usage}

@@ -1,0 +1,95 @@
+"""What `aquila doctor` says of the jobs. Looking starts no server and makes no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aquila.checks import Check
+from aquila.errors import AquilaError
+from aquila.shared_server import status
+from jobs import census
+from jobs.database import Database
+from jobs.embedded import SERVER_NAME
+from jobs.migrate import HEAD, current_version, version_problem
+from jobs.settings import JobsSettings, read_jobs_settings
+from jobs.shadow import foreign_package, our_package
+from jobs.wire import Wire, without_password
+
+
+def checks() -> list[Check]:
+    """Look at the database, Redis, the workers and the package's name."""
+    try:
+        settings = read_jobs_settings()
+    except AquilaError as error:
+        return [Check(name="jobs", state="problem", detail=str(error))]
+    return [*_database(settings), _redis(settings), *_shadow(Path.cwd())]
+
+
+def _database(settings: JobsSettings) -> Iterator[Check]:
+    name = "jobs: database"
+    if settings.own_database and not (settings.state_dir / "aquila.db").exists():
+        detail = f"{settings.state_dir / 'aquila.db'} is made at the first use"
+        yield Check(name=name, state="off", detail=detail)
+        return
+    database = Database(settings.database_url)
+    try:
+        version = database.read(current_version)
+        if version == HEAD:
+            yield Check(name=name, state="ok", detail=f"{database.name} at version {version}")
+            yield _workers(database)
+        elif settings.own_database and (version is None or version < HEAD):
+            yield Check(
+                name=name, state="off", detail=f"{database.name} is brought up to date at the first use"
+            )
+        else:
+            problem, _, remedy = version_problem(version, database.name).partition("; ")
+            yield Check(name=name, state="problem", detail=problem, remedy=remedy)
+    except AquilaError as error:
+        yield Check(name=name, state="problem", detail=str(error))
+    finally:
+        database.close()
+
+
+def _workers(database: Database) -> Check:
+    alive = database.read(census.alive)
+    if not alive:
+        return Check(
+            name="jobs: workers",
+            state="off",
+            detail="no worker serves this database",
+            remedy="aquila worker [MODULES]...",
+        )
+    said = (f"{worker.host}:{worker.pid} ({', '.join(worker.queues)})" for worker in alive)
+    return Check(name="jobs: workers", state="ok", detail="; ".join(said))
+
+
+def _redis(settings: JobsSettings) -> Check:
+    name = "jobs: Redis"
+    if settings.redis_url is None:
+        try:
+            runs = status(SERVER_NAME, settings.state_dir) is not None
+        except AquilaError as error:
+            return Check(name=name, state="problem", detail=str(error))
+        return Check(
+            name=name, state="ok", detail=f"embedded Valkey, {'running' if runs else 'started when needed'}"
+        )
+    wire = Wire(settings.redis_url, database_id="doctor", lease=settings.lease, middleware=())
+    try:
+        wire.ping()
+    except AquilaError as error:
+        return Check(name=name, state="problem", detail=str(error))
+    finally:
+        wire.close()
+    return Check(name=name, state="ok", detail=f"{without_password(settings.redis_url)} answers")
+
+
+def _shadow(folder: Path) -> Iterator[Check]:
+    foreign = foreign_package(folder)
+    if foreign is not None:
+        yield Check(
+            name="jobs: package",
+            state="problem",
+            detail=f"two packages are called 'jobs': {foreign} and {our_package()}",
+            remedy="rename yours; only one of them can be imported",
+        )

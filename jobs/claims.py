@@ -1,0 +1,194 @@
+"""What only the holder of an attempt may write. Every write names its epoch and is refused when it is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select, tuple_, update
+
+from jobs.rows import Job, find, get
+from jobs.sqltypes import db_now
+from jobs.tables import jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt of a job, as long as its lease is renewed."""
+
+    job: Job
+    worker_id: str
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The job's id and the attempt's epoch, which no two claims share."""
+        return (self.job.job_id, self.job.epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """What an attempt's runs gave, as far as they came."""
+
+    text: str = ""
+    model: str | None = None
+    finish_reason: str | None = None
+    #: Tokens of all runs, added up.
+    usage: Mapping[str, int] | None = None
+    #: Seconds from the start of the attempt.
+    time_to_first_chunk: float | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Give what the row keeps of it, the text apart."""
+        return {
+            "model": self.model,
+            "finish_reason": self.finish_reason,
+            "usage": dict(self.usage) if self.usage else None,
+            "time_to_first_chunk": self.time_to_first_chunk,
+        }
+
+
+def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease: float) -> Claim | None:
+    """Take a job to run its attempt `epoch`; None if it is not there to be taken.
+
+    Args:
+        connection: A transaction that writes.
+        job_id: The job.
+        epoch: The epoch its message announced, so that an old message claims nothing.
+        worker_id: Who takes it.
+        lease: Seconds until the claim ends unless it is renewed.
+    """
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == "available", jobs.c.epoch == epoch - 1)
+        .values(
+            state="executing",
+            attempt=jobs.c.attempt + 1,
+            epoch=epoch,
+            worker_id=worker_id,
+            lease_until=db_now(lease),
+            started_at=db_now(),
+            **Captured().columns(),
+            output=None,
+            result=None,
+        )
+    )
+    return Claim(get(connection, job_id), worker_id) if changed.rowcount == 1 else None
+
+
+def renew(
+    connection: Connection, worker_id: str, held: Collection[tuple[str, int]], lease: float
+) -> set[tuple[str, int]]:
+    """Renew the leases of `held` in one statement; give those that are still this worker's."""
+    mine = (jobs.c.worker_id == worker_id) & (jobs.c.state == "executing")
+    if held:
+        connection.execute(
+            update(jobs)
+            .where(mine, tuple_(jobs.c.id, jobs.c.epoch).in_(held))
+            .values(lease_until=db_now(lease))
+        )
+    rows = connection.execute(select(jobs.c.id, jobs.c.epoch).where(mine))
+    return {(str(job_id), int(epoch)) for job_id, epoch in rows}
+
+
+def complete(
+    connection: Connection, held: Claim, *, output: str | None, result: Any, captured: Captured
+) -> bool:
+    """Store the result; False if the claim is stale and nothing was written."""
+    return _finish(connection, held, state="completed", output=output, result=result, **captured.columns())
+
+
+def fail(
+    connection: Connection, held: Claim, error: BaseException, *, delay: float | None, captured: Captured
+) -> bool:
+    """Store a failed attempt; False if the claim is stale and nothing was written.
+
+    Args:
+        connection: A transaction that writes.
+        held: The claim.
+        error: What the actor raised.
+        delay: Seconds until the next attempt; None discards the job.
+        captured: What had come.
+    """
+    entry = error_entry(held.job.attempt, type(error).__name__, str(error))
+    errors = [*get(connection, held.job.job_id).errors, {**entry, "at": _now(connection)}]
+    common = {"errors": errors, "output": captured.text or None, **captured.columns()}
+    if delay is None:
+        return _finish(connection, held, state="discarded", **common)
+    return _leave(connection, held, state="retryable", scheduled_at=db_now(delay), **common)
+
+
+def release(connection: Connection, held: Claim) -> bool:
+    """Give the job back as if this attempt had not been; False if the claim is stale."""
+    return _leave(connection, held, state="available", attempt=jobs.c.attempt - 1)
+
+
+def keep_partial(connection: Connection, held: Claim, captured: Captured) -> bool:
+    """Store what a cancelled attempt had given; False if the job has moved on since."""
+    changed = connection.execute(
+        update(jobs)
+        .where(
+            jobs.c.id == held.job.job_id, jobs.c.epoch == held.job.epoch, jobs.c.worker_id == held.worker_id
+        )
+        .where(jobs.c.state == "cancelled")
+        .values(output=captured.text or None, **captured.columns())
+    )
+    return changed.rowcount == 1
+
+
+def add_metadata(connection: Connection, held: Claim, values: Mapping[str, Any]) -> bool:
+    """Merge `values` into the row's metadata; False if the claim is stale."""
+    query = select(jobs.c.metadata).where(_mine(held)).with_for_update()
+    known = connection.execute(query).scalar_one_or_none()
+    if known is None:
+        return False
+    connection.execute(update(jobs).where(_mine(held)).values(metadata={**known, **values}))
+    return True
+
+
+def is_held(connection: Connection, held: Claim) -> bool:
+    """Say whether the claim still stands."""
+    job = find(connection, held.job.job_id)
+    if job is None:
+        return False
+    return (job.state, job.epoch, job.worker_id) == ("executing", held.job.epoch, held.worker_id)
+
+
+def postpone(connection: Connection, job_id: str, epoch: int, delay: float) -> bool:
+    """Make a job that nobody here can run due again after `delay` seconds; it costs no attempt."""
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == "available", jobs.c.epoch == epoch - 1)
+        .values(state="scheduled", scheduled_at=db_now(delay), published_at=None)
+    )
+    return changed.rowcount == 1
+
+
+def error_entry(attempt: int, error: str, message: str) -> dict[str, Any]:
+    """Make an entry of a row's `errors`, without its time."""
+    return {"attempt": attempt, "error": error, "message": message[:2000].replace("\x00", "\ufffd")}
+
+
+def _now(connection: Connection) -> str:
+    return connection.execute(select(db_now())).scalar_one().isoformat()
+
+
+def _mine(held: Claim) -> ColumnElement[bool]:
+    return (
+        (jobs.c.id == held.job.job_id)
+        & (jobs.c.epoch == held.job.epoch)
+        & (jobs.c.worker_id == held.worker_id)
+        & (jobs.c.state == "executing")
+    )
+
+
+def _finish(connection: Connection, held: Claim, **values: Any) -> bool:
+    ended = update(jobs).where(_mine(held)).values(ended_at=db_now(), lease_until=None, **values)
+    return connection.execute(ended).rowcount == 1
+
+
+def _leave(connection: Connection, held: Claim, **values: Any) -> bool:
+    left = (
+        update(jobs).where(_mine(held)).values(lease_until=None, published_at=None, worker_id=None, **values)
+    )
+    return connection.execute(left).rowcount == 1

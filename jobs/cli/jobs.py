@@ -1,0 +1,180 @@
+"""`aquila jobs`: look at jobs, follow them, cancel them, run them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+import anyio
+import typer
+
+from aquila.errors import ConfigError
+from jobs import census, rows
+from jobs.broker import runtime
+from jobs.errors import JobCancelled, JobFailed
+from jobs.follower import JobEvent, follow
+from jobs.handle import JobHandle
+from jobs.rows import Job
+from jobs.tables import STATES, State
+
+app = typer.Typer(
+    help="Look at jobs, follow them, cancel them, run them again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+JobId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", help="A job's id, or a part of it that begins no other.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+#: Characters of an id that lists show.
+SHORT = 8
+
+
+@app.command("ls")
+def list_jobs(
+    state: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(STATES)}.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, the newest first."""
+    database = runtime().database()
+    found = database.read(rows.latest, state=_state(state), limit=limit)
+    for job in found:
+        typer.echo(json.dumps(job.to_dict()) if as_json else _line(job))
+    if as_json:
+        return
+    if not found:
+        typer.echo("no jobs")
+    waiting = [job.queue_name for job in found if job.state == "available"]
+    nobody = census.serves(database.read(census.alive), waiting[0]) if waiting else None
+    if nobody:
+        typer.echo(f"note: {nobody}", err=True)
+
+
+@app.command("show")
+def show(job_id: JobId, as_json: Json = False) -> None:
+    """Show a job's row."""
+    job = _handle(job_id).job()
+    if as_json:
+        typer.echo(json.dumps(job.to_dict(), indent=2))
+        return
+    for name, value in _facts(job):
+        typer.echo(f"{name:<20} {value}")
+    for error in job.errors:
+        typer.echo(f"{'attempt ' + str(error['attempt']):<20} {error['error']}: {error['message']}")
+    if job.output:
+        typer.echo(f"\n{job.output}")
+
+
+@app.command("follow")
+def follow_command(job_id: JobId, as_json: Json = False) -> None:
+    """Print what a job says, from its beginning, while it says it."""
+    anyio.run(_follow, _handle(job_id).job_id, as_json)
+
+
+@app.command("cancel")
+def cancel(job_id: JobId) -> None:
+    """Cancel a job, running or not."""  # noqa: DOC501 - users read this
+    handle = _handle(job_id)
+    if not handle.cancel():
+        raise ConfigError(f"job {handle.job_id[:SHORT]} has ended already: it is {handle.status()}")
+    typer.echo(f"{handle.job_id[:SHORT]} cancelled")
+
+
+@app.command("retry")
+def retry(job_id: JobId) -> None:
+    """Run a job again that has ended, or run one now that waits for its time."""  # noqa: DOC501 - users read this
+    handle = _handle(job_id)
+    if not handle.retry():
+        raise ConfigError(
+            f"job {handle.job_id[:SHORT]} is {handle.status()}; it runs without being asked again"
+        )
+    typer.echo(f"{handle.job_id[:SHORT]} will run again")
+
+
+def _handle(prefix: str) -> JobHandle:
+    return JobHandle(runtime().database().read(rows.resolve_prefix, prefix))
+
+
+def _state(name: str | None) -> State | None:
+    for state in STATES:
+        if name == state:
+            return state
+    if name is not None:
+        raise ConfigError(f"no state {name!r}; the states are {', '.join(STATES)}")
+    return None
+
+
+def _line(job: Job) -> str:
+    attempts = f"{job.attempt}/{job.max_attempts}"
+    return f"{job.job_id[:SHORT]}  {job.state:<10} {attempts:>5}  {_time(job.created_at)}  {job.actor_name}"
+
+
+def _time(value: datetime | None) -> str:
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value else "-"
+
+
+def _facts(job: Job) -> Iterator[tuple[str, object]]:
+    yield "job", job.job_id
+    yield "actor", f"{job.actor_name} (queue {job.queue_name})"
+    yield "state", job.state
+    yield "attempts", f"{job.attempt} of {job.max_attempts}"
+    yield "created", _time(job.created_at)
+    yield "due" if job.started_at is None else "started", _time(job.started_at or job.scheduled_at)
+    if job.ended_at:
+        yield "ended", _time(job.ended_at)
+    if job.started_at and job.ended_at:
+        yield "time", f"{(job.ended_at - job.started_at).total_seconds():.2f} s"
+    if job.time_to_first_chunk is not None:
+        yield "time to first chunk", f"{job.time_to_first_chunk:.2f} s"
+    for name, value in (
+        ("model", job.model),
+        ("finish reason", job.finish_reason),
+        ("cassette", job.cassette),
+    ):
+        if value:
+            yield name, value
+    if job.usage:
+        yield (
+            "tokens",
+            ", ".join(f"{name.removesuffix('_tokens')} {count}" for name, count in job.usage.items()),
+        )
+    if job.metadata:
+        yield "metadata", json.dumps(job.metadata)
+
+
+async def _follow(job_id: str, as_json: bool) -> None:
+    written = ""
+    async with follow(job_id) as events:
+        async for event in events:
+            if as_json:
+                typer.echo(json.dumps(event.to_dict()))
+            else:
+                written = _tell(event, written)
+    if event.type == "cancelled":
+        raise JobCancelled(f"job {job_id[:SHORT]} was cancelled", job_id=job_id)
+    if event.type == "failed":
+        raise JobFailed(
+            f"job {job_id[:SHORT]} was discarded: {event.data['error']}: {event.data['message']}",
+            job_id=job_id,
+        )
+
+
+def _tell(event: JobEvent, written: str) -> str:
+    """Print an event; give the text written for this attempt."""
+    match event.type:
+        case "chunk":
+            typer.echo(event.text, nl=False)
+            return written + event.text
+        case "attempt" if event.attempt > 1 or written:
+            typer.echo(f"{'' if not written else chr(10)}[attempt {event.attempt}: it starts over]", err=True)
+            return ""
+        case "retry":
+            typer.echo(f"\n[{event.data['error']}; again in {event.data['delay']:.0f} s]", err=True)
+        case "done":
+            # An actor may return what it did not stream.
+            typer.echo("" if written else event.output or "")
+    return written

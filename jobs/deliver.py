@@ -1,0 +1,84 @@
+"""From a message to an attempt: find the actor, claim the row, run, and drop the message."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import dramatiq
+from anyio import to_thread
+
+from jobs import claims
+from jobs.attempt import STORE_AGAIN, Attempt, Desk
+from jobs.errors import BrokerUnavailable, StorageError
+from jobs.middleware import Hooks
+from jobs.registry import ActorSpec, actors
+from jobs.wire import Wire
+
+logger = logging.getLogger("jobs")
+
+#: Seconds until a job whose actor is unknown here is offered again, perhaps to a worker that knows it.
+OFFER_AGAIN = 10.0
+
+
+class Delivery:
+    """What a worker process does with its messages."""
+
+    def __init__(self, desk: Desk, wire: Wire) -> None:
+        self._desk = desk
+        self._wire = wire
+        self._stopping = False
+        self._strangers: set[str] = set()
+
+    def stop(self) -> None:
+        """Begin no attempt any more; messages that were taken already go back."""
+        self._stopping = True
+
+    async def deliver(self, message: dramatiq.Message[Any]) -> None:
+        """See one message to its end. A message whose job is not there to be claimed is dropped."""
+        job_id, epoch = message.args
+        spec = actors().get(message.actor_name)
+        # The database may be away; the message stays ours until it is back or this process stops.
+        while not self._stopping:
+            since = time.monotonic()
+            try:
+                if spec is None:
+                    await self._decline(message, job_id, epoch)
+                else:
+                    await self._attempt(message, spec, job_id, epoch, since)
+                await self._settle(self._wire.ack, message)
+            except StorageError as error:
+                self._desk.health.failed()
+                logger.warning("job %s waits to be claimed: %s", job_id, error)
+                await anyio.sleep(STORE_AGAIN)
+            else:
+                return
+        await self._settle(self._wire.give_back, message)
+
+    async def _attempt(
+        self, message: dramatiq.Message[Any], spec: ActorSpec, job_id: str, epoch: int, since: float
+    ) -> None:
+        desk = self._desk
+        claim = await desk.database.awrite(claims.claim, job_id, epoch, desk.worker_id, desk.keeper.lease)
+        if claim is not None:
+            await Attempt(desk, spec, claim, Hooks(self._wire, message), since=since).run()
+
+    async def _decline(self, message: dramatiq.Message[Any], job_id: str, epoch: int) -> None:
+        if message.actor_name not in self._strangers:
+            self._strangers.add(message.actor_name)
+            self._desk.announce(
+                f"no actor {message.actor_name!r} here, its jobs wait: name its module, `aquila worker MODULE`"
+            )
+        await self._desk.database.awrite(claims.postpone, job_id, epoch, OFFER_AGAIN)
+
+    async def _settle(
+        self, how: Callable[[dramatiq.Message[Any]], None], message: dramatiq.Message[Any]
+    ) -> None:
+        try:
+            await to_thread.run_sync(how, message)
+        except BrokerUnavailable as error:
+            # It comes back when this process is gone, and then finds nothing to claim.
+            logger.warning("message %s stays on the wire: %s", message.options["redis_message_id"], error)

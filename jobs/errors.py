@@ -1,0 +1,66 @@
+"""Every error of the jobs, in one tree below the client's.
+
+```
+JobsError                 below aquila.AquilaError
+├── StorageError          the database cannot be reached, read or written
+├── BrokerUnavailable     Redis does not answer
+├── JobNotFound           no job has that id
+├── JobFailed             the job was discarded: its stored error
+│   └── JobCancelled      ... or cancelled
+└── ResultTimeout         the job had not ended in time
+```
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aquila.errors import AquilaError
+
+
+class JobsError(AquilaError):
+    """The root of the errors that `jobs` adds."""
+
+
+class StorageError(JobsError):
+    """The database cannot be reached, read or written."""
+
+    retryable = True
+
+
+class BrokerUnavailable(JobsError):
+    """Redis does not answer. Rows are kept; a worker hands them over later."""
+
+    retryable = True
+
+
+class JobNotFound(JobsError):
+    """No job has that id, or more than one begins with that prefix."""
+
+
+class JobFailed(JobsError):
+    """The job has ended without a result."""
+
+    def __init__(self, message: str, *, job_id: str, error: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        #: The job that failed.
+        self.job_id = job_id
+        #: The class name of the stored error; empty if none was stored.
+        self.error = error
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled before it ended."""
+
+
+class ResultTimeout(JobsError):
+    """The job had not ended when the time was up; it goes on."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, job_id: str, seconds: float, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        #: The job waited for.
+        self.job_id = job_id
+        #: The time that was given, in seconds.
+        self.seconds = seconds

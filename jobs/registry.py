@@ -1,0 +1,90 @@
+"""The actors this process knows, by name. Declaring one chooses no broker and opens nothing."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aquila.errors import ConfigError
+from jobs.settings import QUEUE_NAME
+
+#: Priorities a job may have; the lower number goes first.
+PRIORITIES = range(4)
+ACTOR_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorSpec:
+    """What was said of an actor when it was declared."""
+
+    fn: Callable[..., Any]
+    actor_name: str
+    queue_name: str
+    max_attempts: int
+    priority: int
+    #: The first back-off in seconds; it doubles with each attempt, up to five minutes.
+    backoff: float
+    cassette: str | None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the worker's loop; else it runs in a thread."""
+        return inspect.iscoroutinefunction(self.fn)
+
+    @property
+    def home(self) -> str:
+        """Where the function stands: `package.module.function`."""
+        return f"{self.fn.__module__}.{self.fn.__qualname__}"
+
+
+_ACTORS: dict[str, ActorSpec] = {}
+
+
+def actors() -> Mapping[str, ActorSpec]:
+    """Give the actors declared so far, by name."""
+    return _ACTORS
+
+
+def declare(spec: ActorSpec) -> None:
+    """Add an actor.
+
+    Raises:
+        ConfigError: A value cannot be used, or another function has the name.
+    """
+    if not ACTOR_NAME.fullmatch(spec.actor_name):
+        raise ConfigError(f"actor name {spec.actor_name!r} may hold letters, digits, '_', '.', ':' and '-'")
+    if not QUEUE_NAME.fullmatch(spec.queue_name):
+        raise ConfigError(
+            f"queue_name {spec.queue_name!r} of {spec.actor_name} may hold letters, digits, '_' and '-'"
+        )
+    check_options(spec.actor_name, spec.max_attempts, spec.priority)
+    if spec.backoff < 0:
+        raise ConfigError(f"backoff of {spec.actor_name} is seconds from zero, not {spec.backoff!r}")
+    known = _ACTORS.get(spec.actor_name)
+    # A module that is loaded twice declares the same function again, which is no clash.
+    if (
+        known is not None
+        and known.home != spec.home
+        and "__main__" not in {known.fn.__module__, spec.fn.__module__}
+    ):
+        raise ConfigError(
+            f"two actors are called {spec.actor_name!r}: {known.home} and {spec.home}; give one an actor_name"
+        )
+    _ACTORS[spec.actor_name] = spec
+
+
+def check_options(actor_name: str, max_attempts: int, priority: int) -> None:
+    """Check what both a declaration and a send may say.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    if max_attempts < 1:
+        raise ConfigError(f"max_attempts of {actor_name} is at least 1, not {max_attempts!r}")
+    if priority not in PRIORITIES:
+        raise ConfigError(
+            f"priority of {actor_name} is 0 (first) to {PRIORITIES[-1]} (last), not {priority!r}"
+        )

@@ -1,0 +1,220 @@
+"""Job rows as values, and what anyone may do with them: add, read, cancel, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import uuid4
+
+from sqlalchemy import Connection, case, func, insert, select, update
+
+from jobs.errors import JobNotFound
+from jobs.sqltypes import db_now
+from jobs.tables import ENDED, WAITING, State, jobs
+
+#: Columns by their names in `Job`; the others have the same name in both.
+_RENAMED = {"id": "job_id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job that is to be added."""
+
+    job_id: str
+    actor_name: str
+    queue_name: str
+    arguments: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    priority: int
+    max_attempts: int
+    cassette: str | None
+    #: Seconds until it is due, from now.
+    delay: float = 0.0
+    #: When it is due, if not `delay` says it.
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as its row has it."""
+
+    job_id: str
+    actor_name: str
+    queue_name: str
+    #: `{"args": [...], "kwargs": {...}}`.
+    arguments: Mapping[str, Any]
+    #: What was given at `send`, with what `progress` added.
+    metadata: Mapping[str, Any]
+    #: 0 to 3; the lower number goes first.
+    priority: int
+    cassette: str | None
+    state: State
+    #: Attempts made, the running one included.
+    attempt: int
+    max_attempts: int
+    #: Rises with every attempt that starts; writes that carry an older one are refused.
+    epoch: int
+    scheduled_at: datetime
+    #: When the job was handed to the broker; None if it has yet to be.
+    published_at: datetime | None
+    #: The running attempt's worker must be heard of by then.
+    lease_until: datetime | None
+    worker_id: str | None
+    #: The text: what the actor returned or streamed; the part that came, if it failed.
+    output: str | None
+    #: What the actor returned, as JSON.
+    result: Any
+    model: str | None
+    finish_reason: str | None
+    #: Tokens of all runs of the last attempt.
+    usage: Mapping[str, int] | None
+    #: One entry for each failed attempt: `attempt`, `at`, `error`, `message`.
+    errors: list[dict[str, Any]]
+    #: Seconds from the start of the attempt to the first text.
+    time_to_first_chunk: float | None
+    created_at: datetime
+    #: When the last attempt began.
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is over for good."""
+        return self.state in ENDED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give every field as JSON-ready values; times are ISO 8601."""
+        values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
+
+
+def new_id() -> str:
+    """Make a job's id."""
+    return uuid4().hex
+
+
+def add(connection: Connection, new: NewJob) -> Job:
+    """Add a job; it is due now unless it says otherwise."""
+    waits = new.delay > 0 or new.at is not None
+    connection.execute(
+        insert(jobs).values(
+            id=new.job_id,
+            actor_name=new.actor_name,
+            queue_name=new.queue_name,
+            arguments=dict(new.arguments),
+            metadata=dict(new.metadata),
+            priority=new.priority,
+            cassette=new.cassette,
+            state="scheduled" if waits else "available",
+            attempt=0,
+            max_attempts=new.max_attempts,
+            epoch=0,
+            scheduled_at=new.at if new.at is not None else db_now(new.delay),
+            errors=[],
+            created_at=db_now(),
+        )
+    )
+    return get(connection, new.job_id)
+
+
+def find(connection: Connection, job_id: str) -> Job | None:
+    """Read a job; None if there is none."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    return None if row is None else as_job(row)
+
+
+def get(connection: Connection, job_id: str) -> Job:
+    """Read a job.
+
+    Raises:
+        JobNotFound: There is none.
+    """
+    job = find(connection, job_id)
+    if job is None:
+        raise JobNotFound(f"no job {job_id!r} in this database; see `aquila jobs ls`")
+    return job
+
+
+def resolve_prefix(connection: Connection, prefix: str) -> str:
+    """Give the one id that begins with `prefix`.
+
+    Raises:
+        JobNotFound: There is none, or more than one.
+    """
+    query = select(jobs.c.id).where(jobs.c.id.startswith(prefix.strip().lower(), autoescape=True)).limit(2)
+    found = list(connection.scalars(query))
+    if len(found) == 1:
+        return str(found[0])
+    if found:
+        raise JobNotFound(f"more than one job begins with {prefix!r}; give more of the id")
+    raise JobNotFound(f"no job begins with {prefix!r} in this database; see `aquila jobs ls`")
+
+
+def latest(connection: Connection, *, state: State | None = None, limit: int = 20) -> list[Job]:
+    """Read the jobs that were added last, the newest first."""
+    query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
+    if state is not None:
+        query = query.where(jobs.c.state == state)
+    return [as_job(row) for row in connection.execute(query).mappings()]
+
+
+def cancel(connection: Connection, job_id: str) -> tuple[Job, bool]:
+    """Cancel a job that has not ended; give the job as it was before, and whether this call cancelled it.
+
+    Raises:
+        JobNotFound: There is none.
+    """
+    before = get(connection, job_id)
+    while not before.ended:
+        changed = connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == before.state, jobs.c.epoch == before.epoch)
+            .values(state="cancelled", ended_at=db_now(), lease_until=None)
+        )
+        if changed.rowcount == 1:
+            return before, True
+        # A worker moved it in between; each such move is one of few.
+        before = get(connection, job_id)
+    return before, False
+
+
+def run_again(connection: Connection, job_id: str) -> tuple[Job, bool]:
+    """Make a job due now that has ended or waits; give it as it is then, and whether this call changed it.
+
+    A job that has used up its attempts gets one more.
+
+    Raises:
+        JobNotFound: There is none.
+    """
+    get(connection, job_id)
+    spent = jobs.c.attempt >= jobs.c.max_attempts
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state.in_([*ENDED, *(s for s in WAITING if s != "available")]))
+        .values(
+            state="available",
+            scheduled_at=db_now(),
+            published_at=None,
+            ended_at=None,
+            max_attempts=case((spent, jobs.c.attempt + 1), else_=jobs.c.max_attempts),
+        )
+    )
+    return get(connection, job_id), changed.rowcount == 1
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """Count the jobs in each state that has any."""
+    rows = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
+    return {str(state): int(count) for state, count in rows}
+
+
+def as_job(row: Mapping[Any, Any]) -> Job:
+    """Turn a row into a value."""
+    return Job(
+        **{
+            _RENAMED.get(str(name), str(name)): value
+            for name, value in cast("Mapping[str, Any]", row).items()
+        }
+    )

@@ -1,0 +1,145 @@
+"""Where the jobs live: the database, Redis, the queues and the clocks, from `configure` and the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aquila.errors import ConfigError
+from aquila.settings import read_settings
+
+#: Jobs at once, by queue, in one worker process; a queue that an actor names and this leaves out gets the same.
+DEFAULT_QUEUES: Mapping[str, int] = {"default": 10, "llm": 10}
+DEFAULT_LIMIT = 10
+#: Seconds.
+DEFAULT_LEASE = 15.0
+DEFAULT_GRACE = 10.0
+DEFAULT_LIVE_TTL = 3600.0
+#: Other drivers and spellings of the same databases, all served by one synchronous engine.
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+asyncpg": "postgresql+psycopg",
+    "postgresql+psycopg2": "postgresql+psycopg",
+    "postgresql+psycopg_async": "postgresql+psycopg",
+    "sqlite+aiosqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+}
+QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSettings:
+    """What was chosen, with everything left out filled in."""
+
+    #: An SQLAlchemy URL of a synchronous driver.
+    database_url: str
+    #: True for the SQLite file in the state folder, which migrates itself.
+    own_database: bool
+    #: None: a Valkey server on this machine.
+    redis_url: str | None
+    state_dir: Path
+    queues: Mapping[str, int]
+    #: Seconds an attempt is held without a sign of life.
+    lease: float
+    #: Seconds that running attempts get when the worker is asked to stop.
+    grace: float
+    #: Seconds that a live stream is kept after the end of its job.
+    live_ttl: float
+
+
+def read_jobs_settings(
+    *,
+    database_url: str | None = None,
+    redis_url: str | None = None,
+    queues: Mapping[str, int] | None = None,
+    lease: float = DEFAULT_LEASE,
+    grace: float = DEFAULT_GRACE,
+    live_ttl: float = DEFAULT_LIVE_TTL,
+    environ: Mapping[str, str] | None = None,
+) -> JobsSettings:
+    """Fill in what was not chosen from the environment.
+
+    Args:
+        database_url: None means `AQUILA_DATABASE_URL`, `DATABASE_URL`, then a SQLite file in the state folder.
+        redis_url: None means `AQUILA_REDIS_URL`, `REDIS_URL`, then a Valkey server on this machine.
+        queues: Jobs at once in one worker process, by queue; None means ten for each queue.
+        lease: Seconds an attempt is held without a sign of life.
+        grace: Seconds that running attempts get when the worker is asked to stop.
+        live_ttl: Seconds that a live stream is kept after the end of its job.
+        environ: The variables; None means this process's own.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    state_dir = read_settings(environ).state_dir
+    chosen = database_url or env.get("AQUILA_DATABASE_URL") or env.get("DATABASE_URL") or None
+    if lease <= 0 or grace < 0 or live_ttl <= 0:
+        raise ConfigError("lease and live_ttl are seconds above zero, grace is seconds from zero")
+    return JobsSettings(
+        database_url=sync_url(chosen) if chosen else f"sqlite:///{state_dir / 'aquila.db'}",
+        own_database=chosen is None,
+        redis_url=redis_url or env.get("AQUILA_REDIS_URL") or env.get("REDIS_URL") or None,
+        state_dir=state_dir,
+        queues=check_queues(queues) if queues is not None else dict(DEFAULT_QUEUES),
+        lease=lease,
+        grace=grace,
+        live_ttl=live_ttl,
+    )
+
+
+def sync_url(url: str) -> str:
+    """Give the same database's URL for the synchronous driver.
+
+    Raises:
+        ConfigError: It is no URL, or a SQLite database in memory, which no worker could share.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigError("the database URL has no '://'; write sqlite:///FILE or postgresql://HOST/NAME")
+    driver = DRIVERS.get(scheme, scheme)
+    if driver == "sqlite" and (not rest.strip("/") or ":memory:" in rest):
+        raise ConfigError(
+            "a SQLite database in memory cannot be shared with a worker; name a file: sqlite:///FILE"
+        )
+    return f"{driver}://{rest}"
+
+
+def check_queues(queues: Mapping[str, int]) -> dict[str, int]:
+    """Give the queues back if their names and limits can be used.
+
+    Raises:
+        ConfigError: A name or a limit cannot be used.
+    """
+    for name, limit in queues.items():
+        if not QUEUE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"queue name {name!r} may hold letters, digits, '_' and '-', and begins with a letter"
+            )
+        if limit < 1:
+            raise ConfigError(f"queue {name!r} needs a limit of at least 1, not {limit}")
+    return dict(queues)
+
+
+def parse_queues(text: str) -> dict[str, int]:
+    """Read `llm=10,default` as the command line writes it; a name alone has the limit 10.
+
+    Raises:
+        ConfigError: It cannot be read so.
+    """
+    queues: dict[str, int] = {}
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        name, _, limit = part.partition("=")
+        try:
+            queues[name.strip()] = int(limit) if limit else DEFAULT_LIMIT
+        except ValueError:
+            raise ConfigError(
+                f"{part!r} is no queue; write NAME=LIMIT, for example llm=10,default=10"
+            ) from None
+    if not queues:
+        raise ConfigError("no queue was named; write NAME=LIMIT, for example llm=10,default=10")
+    return check_queues(queues)

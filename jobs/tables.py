@@ -1,0 +1,81 @@
+"""The tables. A job's row is the truth about it; everything in Redis can be made again from here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import JSON, Column, Float, Index, Integer, MetaData, String, Table
+
+from jobs.sqltypes import SafeText, UtcDateTime
+
+State = Literal["scheduled", "available", "executing", "retryable", "completed", "cancelled", "discarded"]
+
+#: States a job never leaves by itself.
+ENDED: tuple[State, ...] = ("completed", "cancelled", "discarded")
+#: States in which a job waits for something.
+WAITING: tuple[State, ...] = ("scheduled", "available", "retryable")
+STATES: tuple[State, ...] = (*WAITING, "executing", *ENDED)
+
+VERSION_TABLE = "aquila_alembic_version"
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
+)
+
+#: One row: the name under which processes that share this database find one another in Redis.
+databases = Table("aquila_database", metadata, Column("id", String(32), primary_key=True))
+
+jobs = Table(
+    "aquila_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("actor_name", String(255), nullable=False),
+    Column("queue_name", String(64), nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("cassette", String(255)),
+    Column("state", String(16), nullable=False),
+    # Counts what is left of max_attempts; a shutdown gives it back.
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    # Rises with every claim and never falls: the fencing token of every write.
+    Column("epoch", Integer, nullable=False),
+    Column("scheduled_at", UtcDateTime, nullable=False),
+    # NULL: not handed to the broker. Else when it was handed over, or last seen there.
+    Column("published_at", UtcDateTime),
+    Column("lease_until", UtcDateTime),
+    Column("worker_id", String(32)),
+    Column("output", SafeText),
+    Column("result", JSON(none_as_null=True)),
+    Column("model", String(255)),
+    Column("finish_reason", String(64)),
+    Column("usage", JSON(none_as_null=True)),
+    Column("errors", JSON, nullable=False),
+    Column("time_to_first_chunk", Float),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index(None, "state", "scheduled_at"),
+    Index(None, "state", "lease_until"),
+    Index(None, "created_at"),
+)
+
+#: One row for each worker process, so that "no worker serves this database" can be said.
+workers = Table(
+    "aquila_workers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queues", JSON, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # When it counts as dead unless it is seen again.
+    Column("alive_until", UtcDateTime, nullable=False),
+)
+
+
+def is_aquila_table(name: str | None, type_: str, *_: Any) -> bool:
+    """Tell a host's `include_name` or `include_object` hook that a table is one of ours."""
+    return type_ == "table" and name is not None and name.startswith("aquila_")

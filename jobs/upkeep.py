@@ -1,0 +1,78 @@
+"""The worker's regular rounds: repair the rows, hand them over, keep the wire in order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+import anyio
+from anyio import to_thread
+
+from jobs import relay, sweep
+from jobs.broker import Runtime
+from jobs.errors import BrokerUnavailable, StorageError
+from jobs.lease import Health
+from jobs.live import end_stream
+
+logger = logging.getLogger("jobs")
+
+#: Seconds between two rounds, unless the lease is so short that it needs more.
+ROUND = 1.0
+
+
+class Upkeep:
+    """Runs in every worker; each step is safe to be done by several at once."""
+
+    def __init__(
+        self, runtime: Runtime, health: Health, queues: Iterable[str], announce: Callable[[str], None]
+    ) -> None:
+        self._runtime = runtime
+        self._health = health
+        self._queues = tuple(queues)
+        self._announce = announce
+        self._lease = runtime.settings.lease
+
+    async def sweep(self) -> None:
+        """Repair rows and hand them over, once a second, until cancelled."""
+        await self._repeat(min(ROUND, self._lease / 3), self._sweep)
+
+    async def maintain(self) -> None:
+        """Keep the wire in order, three times within a lease, until cancelled."""
+        await self._repeat(self._lease / 3, self._maintain)
+
+    async def _repeat(self, seconds: float, step: Callable[[], None]) -> None:
+        while True:
+            try:
+                await to_thread.run_sync(step)
+            except StorageError as error:
+                self._health.failed()
+                logger.warning("%s", error)
+            except BrokerUnavailable as error:
+                logger.warning("%s", error)
+                await self._revive()
+            await anyio.sleep(seconds)
+
+    async def _revive(self) -> None:
+        try:
+            await to_thread.run_sync(self._runtime.revive)
+        except BrokerUnavailable as error:
+            logger.warning("%s", error)
+
+    def _sweep(self) -> None:
+        database, wire = self._runtime.database(), self._runtime.wire()
+        sweep.promote(database)
+        if self._health.settled():
+            for job in sweep.rescue(database):
+                notice = sweep.death_notice(job)
+                self._announce(f"{job.job_id[:8]} {job.actor_name}: {notice}")
+                if sweep.is_spent(job):
+                    said = {"error": sweep.WORKER_DIED, "message": notice}
+                    end_stream(wire, job, "failed", ttl=self._runtime.settings.live_ttl, **said)
+        if wire.was_emptied():
+            relay.forget_wire(database)
+        relay.relay(database, wire)
+
+    def _maintain(self) -> None:
+        wire = self._runtime.wire()
+        wire.maintain(self._queues)
+        relay.verify(self._runtime.database(), wire, older_than=self._lease)

@@ -1,0 +1,280 @@
+"""The wire: Dramatiq's queues in Redis, with a wake-up beside them. It can be lost without losing a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, cast
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import DecodeError
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from jobs.errors import BrokerUnavailable
+from jobs.registry import PRIORITIES, ActorSpec
+
+#: Seconds without an answer before Redis counts as away.
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
+
+
+class Wire:
+    """Hands messages to Dramatiq's queues and takes them out again.
+
+    A message carries its job's id and the epoch of the attempt it announces, nothing else. Its id in Redis is made of
+    both, so that handing a job over twice leaves one message.
+    """
+
+    def __init__(
+        self, url: str, *, database_id: str, lease: float, middleware: Iterable[dramatiq.Middleware]
+    ) -> None:
+        """Prepare the clients; nothing is opened yet.
+
+        Args:
+            url: Redis, as redis-py writes it.
+            database_id: Keeps processes on one Redis apart that serve different databases.
+            lease: Seconds until a silent worker's messages go back to their queues.
+            middleware: Dramatiq middleware of the host.
+        """
+        self.url = url
+        self.namespace = f"aq:{database_id[:12]}"
+        #: Where wake-ups and cancellations are published.
+        self.channel = f"{self.namespace}:news"
+        self.client = connect(url)
+        self._lease_ms = int(lease * 1000)
+        self.broker = self._broker(middleware, maintenance_chance=0)
+        # Dramatiq does its maintenance by chance, with other commands; this one does it whenever it is asked.
+        # One id for both, so that asking is a sign of life as well.
+        self._keeper = self._broker((), maintenance_chance=1_000_000)
+        self._keeper.broker_id = self.broker.broker_id
+
+    def declare(self, spec: ActorSpec) -> dramatiq.Actor[Any, Any]:
+        """Give the Dramatiq actor of a declaration, registering it the first time."""
+        known = self.broker.actors.get(spec.actor_name)
+        if known is not None:
+            return known
+        return dramatiq.Actor(
+            _only_in_our_worker,
+            broker=self.broker,
+            actor_name=spec.actor_name,
+            queue_name=spec.queue_name,
+            priority=spec.priority,
+            options={},
+        )
+
+    def publish(self, job_id: str, epoch: int, *, actor_name: str, queue_name: str, priority: int) -> None:
+        """Hand a job's next attempt over and wake a worker. Handing it over again changes nothing.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        name = queue_of(queue_name, priority)
+        redis_id = f"{job_id}.{epoch}"
+        message: dramatiq.Message[Any] = dramatiq.Message(
+            queue_name=name,
+            actor_name=actor_name,
+            args=(job_id, epoch),
+            kwargs={},
+            options={"redis_message_id": redis_id},
+            message_id=job_id,
+        )
+        with self.translated():
+            if not self.client.hexists(f"{self.namespace}:{name}.msgs", redis_id):
+                self.broker.emit_before("enqueue", message, None)
+                self.broker.do_enqueue(name, redis_id, message.encode())
+                self.broker.emit_after("enqueue", message, None)
+            self.client.publish(self.channel, f"wake:{queue_name}")
+
+    def tell(self, news: str) -> None:
+        """Publish a line to every worker: `wake:QUEUE` or `cancel:JOB`.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self.translated():
+            self.client.publish(self.channel, news)
+
+    def fetch(self, queue_name: str, limit: int) -> list[dramatiq.Message[Any]]:
+        """Take up to `limit` messages, those of the first priority first.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        found: list[dramatiq.Message[Any]] = []
+        with self.translated():
+            for priority in PRIORITIES:
+                if len(found) < limit:
+                    name = queue_of(queue_name, priority)
+                    found += _decoded(self.broker.do_fetch(name, limit - len(found)))
+        return found
+
+    def ack(self, message: dramatiq.Message[Any]) -> None:
+        """Drop a message that this process has taken.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self.translated():
+            self.broker.do_ack(message.queue_name, message.options["redis_message_id"])
+
+    def give_back(self, message: dramatiq.Message[Any]) -> None:
+        """Put a message back that this process has taken and not begun.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self.translated():
+            self.broker.do_requeue(message.queue_name, message.options["redis_message_id"])
+
+    def missing(self, announced: Iterable[tuple[str, str]]) -> list[str]:
+        """Give the message ids, out of pairs of queue and id, that Redis does not hold.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        pairs = list(announced)
+        with self.translated():
+            pipe = self.client.pipeline(transaction=False)
+            for name, redis_id in pairs:
+                pipe.hexists(f"{self.namespace}:{name}.msgs", redis_id)
+            return [redis_id for (_, redis_id), there in zip(pairs, pipe.execute(), strict=True) if not there]
+
+    def was_emptied(self) -> bool:
+        """Say, once, that Redis was flushed or replaced since it was asked last.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self.translated():
+            return bool(self.client.set(f"{self.namespace}:marker", "1", nx=True))
+
+    def maintain(self, queues: Iterable[str]) -> None:
+        """Show a sign of life, and put messages back that a dead worker had taken.
+
+        One worker does it for all within a third of a lease: it looks through every key of the server.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self.translated():
+            first = self.client.set(
+                f"{self.namespace}:maintained", "1", nx=True, px=max(1, self._lease_ms // 3)
+            )
+            broker = self._keeper if first else self.broker
+            for queue_name in queues:
+                for priority in PRIORITIES:
+                    broker.do_qsize(queue_of(queue_name, priority))
+
+    def ping(self) -> None:
+        """Ask Redis for an answer.
+
+        Raises:
+            BrokerUnavailable: There is none.
+        """
+        with self.translated():
+            self.client.ping()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.client.connection_pool.disconnect()
+
+    def _broker(self, middleware: Iterable[dramatiq.Middleware], *, maintenance_chance: int) -> RedisBroker:
+        return RedisBroker(  # type: ignore[no-untyped-call]
+            client=self.client,
+            namespace=self.namespace,
+            middleware=list(middleware),
+            heartbeat_timeout=self._lease_ms,
+            maintenance_chance=maintenance_chance,
+        )
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Name cause and remedy when Redis fails inside the block.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        try:
+            yield
+        except redis.RedisError as error:
+            raise BrokerUnavailable(unavailable(error, self.url)) from error
+
+
+def connect(url: str) -> redis.Redis:
+    """Make a client that waits for a free connection instead of failing, and gives up soon when Redis is away."""
+    pool = redis.BlockingConnectionPool.from_url(
+        _plain_scheme(url),
+        max_connections=64,
+        timeout=ANSWER_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        retry=Retry(ConstantBackoff(0.05), 1),
+    )
+    return redis.Redis.from_pool(cast("redis.ConnectionPool", pool))
+
+
+def connect_async(url: str) -> Any:
+    """Make an asynchronous client; whoever makes it closes it on the same loop."""
+    from redis import asyncio as redis_asyncio  # noqa: PLC0415 - senders never need it
+    from redis.asyncio.retry import Retry as AsyncRetry  # noqa: PLC0415
+
+    pool = redis_asyncio.BlockingConnectionPool.from_url(
+        _plain_scheme(url),
+        max_connections=64,
+        timeout=ANSWER_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        retry=AsyncRetry(ConstantBackoff(0.05), 1),
+    )
+    return redis_asyncio.Redis.from_pool(pool)
+
+
+def queue_of(queue_name: str, priority: int) -> str:
+    """Give the name in Redis of a queue's part for one priority."""
+    return queue_name if priority == 0 else f"{queue_name}.{priority}"
+
+
+def unavailable(error: Exception, url: str) -> str:
+    """Say in one line that Redis is away, and what helps."""
+    said = str(error).strip().rstrip(".").splitlines()
+    address = without_password(url)
+    return f"Redis at {address} does not answer: {said[0] if said else type(error).__name__}; check AQUILA_REDIS_URL"
+
+
+def without_password(url: str) -> str:
+    """Give a Redis URL as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}".partition("?")[0]
+
+
+def _plain_scheme(url: str) -> str:
+    for ours, theirs in (
+        ("valkey+unix://", "unix://"),
+        ("valkeys://", "rediss://"),
+        ("valkey://", "redis://"),
+    ):
+        if url.startswith(ours):
+            return theirs + url.removeprefix(ours)
+    return url
+
+
+def _decoded(payloads: Iterable[bytes | None]) -> Iterator[dramatiq.Message[Any]]:
+    for payload in payloads:
+        if payload is None:
+            # Handed over twice and already done: its body is gone with the first.
+            continue
+        try:
+            yield dramatiq.Message.decode(payload)
+        except DecodeError:
+            # Nobody of ours wrote it, so no row waits for it.
+            continue
+
+
+def _only_in_our_worker(*_: Any, **__: Any) -> NoReturn:
+    raise RuntimeError(
+        "this job is kept in a database: run `aquila worker` with the same modules instead of `dramatiq`"
+    )

@@ -1,0 +1,208 @@
+"""The worker: one event loop on which every attempt of the process runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+
+from jobs import census, claims
+from jobs.attempt import Desk
+from jobs.broker import Runtime
+from jobs.channel import LiveWriter
+from jobs.deliver import Delivery
+from jobs.errors import StorageError
+from jobs.fetch import Fetcher
+from jobs.lease import Health, LeaseKeeper
+from jobs.news import listen
+from jobs.policy import leaf
+from jobs.registry import actors
+from jobs.settings import DEFAULT_LIMIT
+from jobs.threads import Threads
+from jobs.upkeep import Upkeep
+from jobs.wire import connect_async, without_password
+
+logger = logging.getLogger("jobs")
+
+#: Seconds that cancelled attempts get for their clean-up.
+CLEAN_UP_SECONDS = 10.0
+
+
+class Worker:
+    """Fetches, runs and stores until it is stopped. One for each process."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        queues: Mapping[str, int] | None = None,
+        announce: Callable[[str], None] = print,
+    ) -> None:
+        """Prepare the worker.
+
+        Args:
+            runtime: Where the jobs live.
+            queues: Jobs at once, by queue, and no other queue; None serves the configured queues and those of every
+                actor that is declared.
+            announce: Told one line when the worker is ready and one for each attempt that has ended.
+        """
+        self._runtime = runtime
+        self._queues = dict(queues) if queues is not None else default_queues(runtime)
+        self._announce = announce
+        self._id = uuid4().hex
+        self._threads = Threads(sum(self._queues.values()))
+        self._stop = anyio.Event()
+        self._hurry = anyio.Event()
+
+    def stop(self) -> None:
+        """Stop: fetch nothing more, give running attempts the grace period; the second call gives them none."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. Attempts that are not done by then are put back, and it costs them no attempt.
+
+        Raises:
+            ConfigError: The jobs cannot be used as configured.
+            StorageError: The database cannot be reached at the start.
+            BrokerUnavailable: Redis does not answer at the start.
+        """
+        wire = await to_thread.run_sync(self._runtime.wire)
+        await to_thread.run_sync(wire.ping)
+        database, lease = self._runtime.database(), self._runtime.settings.lease
+        await database.awrite(census.enrol, self._id, self._queues, lease)
+        try:
+            async with connect_async(wire.url) as client:
+                await self._work(client)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._strike()
+
+    @property
+    def threads_left(self) -> int:
+        """Threads of plain functions that go on although their attempts were given up; they end with the process."""
+        return self._threads.busy
+
+    async def _work(self, client: Any) -> None:
+        settings, database, wire = self._runtime.settings, self._runtime.database(), self._runtime.wire()
+        health = Health(settings.lease)
+        keeper = LeaseKeeper(database, self._id, lease=settings.lease, health=health)
+        live = LiveWriter(
+            client, is_held=lambda claim: database.aread(claims.is_held, claim), ttl=settings.live_ttl
+        )
+        desk = Desk(
+            database=database,
+            live=live,
+            keeper=keeper,
+            health=health,
+            worker_id=self._id,
+            threads=self._threads,
+            announce=self._announce,
+        )
+        delivery = Delivery(desk, wire)
+        fetchers = {
+            name: Fetcher(wire, name, limit, delivery.deliver) for name, limit in self._queues.items()
+        }
+        upkeep = Upkeep(self._runtime, health, self._queues, self._announce)
+        async with anyio.create_task_group() as services:
+            for service in (keeper.run, live.run, upkeep.sweep, upkeep.maintain):
+                services.start_soon(service)
+            services.start_soon(listen, client, wire.channel, partial(_hear, fetchers, keeper))
+            self._announce(self._ready_line(database.name, wire.url))
+            await self._serve(fetchers, delivery, keeper)
+            await live.flush()
+            services.cancel_scope.cancel()
+
+    async def _serve(self, fetchers: Mapping[str, Fetcher], delivery: Delivery, keeper: LeaseKeeper) -> None:
+        async with anyio.create_task_group() as ending:
+            async with anyio.create_task_group() as attempts:
+                for fetcher in fetchers.values():
+                    attempts.start_soon(fetcher.run)
+                await self._stop.wait()
+                delivery.stop()
+                for fetcher in fetchers.values():
+                    fetcher.stop()
+                ending.start_soon(self._end, keeper, attempts.cancel_scope)
+            ending.cancel_scope.cancel()
+
+    async def _end(self, keeper: LeaseKeeper, attempts: anyio.CancelScope) -> None:
+        if keeper.count:
+            self._announce(f"stopping: {keeper.count} running, {self._runtime.settings.grace:g} s to end")
+        with anyio.move_on_after(self._runtime.settings.grace):
+            await self._hurry.wait()
+        keeper.interrupt_all("shutdown")
+        await anyio.sleep(CLEAN_UP_SECONDS)
+        # Their leases run out, and another worker takes them then.
+        self._announce(f"{keeper.count} attempts did not end and are left behind")
+        attempts.cancel()
+        await anyio.sleep(CLEAN_UP_SECONDS / 2)
+        # An actor that will not be cancelled would keep the process for ever.
+        os._exit(1)
+
+    async def _strike(self) -> None:
+        try:
+            await self._runtime.database().awrite(census.strike, self._id)
+        except StorageError as error:
+            logger.warning("this worker's row stays until it counts as dead: %s", error)
+
+    def _ready_line(self, database: str, redis_url: str) -> str:
+        queues = " ".join(f"{name}={limit}" for name, limit in self._queues.items())
+        embedded = " (embedded)" if self._runtime.settings.redis_url is None else ""
+        where = f"{database}, {without_password(redis_url)}{embedded}"
+        return f"worker ready: {queues}; {len(actors())} actors ({', '.join(sorted(actors()))}); {where}"
+
+
+async def serve(worker: Worker) -> None:
+    """Run a worker until SIGTERM or SIGINT; the second signal takes the grace period away.
+
+    Raises:
+        ConfigError: The jobs cannot be used as configured.
+        StorageError: The database cannot be reached at the start.
+        BrokerUnavailable: Redis does not answer at the start.
+    """
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+
+        async def stop_on_signal() -> None:
+            async for _ in signals:
+                worker.stop()
+
+        with _unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(stop_on_signal)
+                await worker.run()
+                group.cancel_scope.cancel()
+
+
+def default_queues(runtime: Runtime) -> dict[str, int]:
+    """Give the configured queues and those of every actor that is declared."""
+    declared = {spec.queue_name: DEFAULT_LIMIT for spec in actors().values()}
+    return {**declared, **runtime.settings.queues}
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise the one error of a task group without the group, so that it can be told in one line."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        cause = leaf(group)
+        if cause is group:
+            raise
+        raise cause from group
+
+
+def _hear(fetchers: Mapping[str, Fetcher], keeper: LeaseKeeper, line: str) -> None:
+    kind, _, name = line.partition(":")
+    if kind == "wake" and name in fetchers:
+        fetchers[name].wake()
+    elif kind == "cancel":
+        keeper.interrupt(name, "lost")

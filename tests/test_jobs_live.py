@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+from job_rows import add, claim
+from job_workers import Valkey
+
+from jobs import rows
+from jobs.channel import Channel, LiveWriter
+from jobs.claims import Claim
+from jobs.database import Database
+from jobs.live import APPENDED, LOST, STALE, Entry, append_args, stream_key
+from jobs.wire import connect_async
+
+pytest_plugins = ["job_fixtures"]
+
+
+@pytest.fixture
+async def client(shared_valkey: Valkey) -> AsyncIterator[Any]:
+    async with connect_async(shared_valkey.url) as opened:
+        yield opened
+
+
+def note(text: str, attempt: int = 1) -> Entry:
+    return Entry("chunk", attempt, {"text": text})
+
+
+async def append(client: Any, job_id: str, epoch: int, text: str, **how: Any) -> int:
+    return int(await client.eval(*append_args(job_id, epoch, [note(text, epoch)], **how)))
+
+
+async def said(client: Any, job_id: str) -> list[tuple[str, int, str]]:
+    entries = await client.xrange(stream_key(job_id))
+    return [(f[b"k"].decode(), int(f[b"a"]), f[b"d"].decode()) for _, f in entries]
+
+
+async def test_an_older_epoch_is_refused_once_a_newer_one_has_begun(client: Any) -> None:
+    job_id = rows.new_id()
+    assert await append(client, job_id, 1, "a", opens=True) == APPENDED
+    assert await append(client, job_id, 2, "b", opens=True) == APPENDED
+
+    assert await append(client, job_id, 1, "stale") == STALE
+    assert await append(client, job_id, 1, "stale", opens=True) == STALE
+    assert await append(client, job_id, 1, "stale", opens=True, ends=True) == STALE
+
+    assert [attempt for _, attempt, _ in await said(client, job_id)] == [1, 2]
+
+
+async def test_nothing_follows_the_end_of_an_epoch(client: Any) -> None:
+    job_id = rows.new_id()
+    assert await append(client, job_id, 1, "end", opens=True, ends=True) == APPENDED
+
+    assert await append(client, job_id, 1, "late") == STALE
+    assert await append(client, job_id, 1, "again", opens=True, ends=True) == STALE
+    assert await append(client, job_id, 2, "anew", opens=True) == APPENDED
+
+
+async def test_a_lost_fence_is_told_apart_from_a_lost_lease(client: Any) -> None:
+    assert await append(client, rows.new_id(), 1, "a") == LOST
+
+
+async def test_a_stream_is_kept_for_a_while_after_its_end(client: Any) -> None:
+    job_id = rows.new_id()
+    await append(client, job_id, 1, "a", opens=True)
+    assert await client.ttl(stream_key(job_id)) > 80_000
+
+    await append(client, job_id, 1, "b", ends=True, ttl=3600.0)
+
+    assert 3500 < await client.ttl(stream_key(job_id)) <= 3600
+
+
+class Writer:
+    """A live writer whose row says what the test says."""
+
+    def __init__(self, client: Any) -> None:
+        self.held = True
+        self.asked = 0
+        self.live = LiveWriter(client, is_held=self.is_held, ttl=60.0)
+
+    async def is_held(self, claim: Claim) -> bool:
+        self.asked += 1
+        return self.held
+
+    def open(self, database: Database) -> tuple[Channel, str]:
+        held = claim(database, add(database))
+        return self.live.open(held), held.job.job_id
+
+
+async def test_fragments_wait_for_one_another_but_not_for_the_first(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    async with anyio.create_task_group() as group:
+        group.start_soon(writer.live.run)
+        channel.append("chunk", {"text": "a"})
+        await anyio.sleep(0.015)
+        assert [kind for kind, _, _ in await said(client, job_id)] == ["attempt", "chunk"]
+        for letter in "bcdef":
+            channel.append("chunk", {"text": letter})
+        await anyio.sleep(0.1)
+        group.cancel_scope.cancel()
+
+    assert [data for kind, _, data in await said(client, job_id) if kind == "chunk"] == [
+        '{"text": "a"}',
+        '{"text": "bcdef"}',
+    ]
+
+
+async def test_a_change_of_kind_keeps_its_place(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    for kind, text in (("chunk", "a"), ("reasoning_chunk", "hm"), ("chunk", "b"), ("chunk", "c")):
+        channel.append(kind, {"text": text})
+
+    await writer.live.end(channel, "done", {})
+
+    assert [kind for kind, _, _ in await said(client, job_id)] == [
+        "attempt",
+        "chunk",
+        "reasoning_chunk",
+        "chunk",
+        "done",
+    ]
+
+
+async def test_a_stream_that_redis_lost_is_said_again_if_the_row_allows(
+    client: Any, database: Database
+) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    channel.append("chunk", {"text": "a"})
+    await writer.live.flush()
+    await client.delete(stream_key(job_id), f"aq:{{{job_id}}}:fence")
+
+    channel.append("chunk", {"text": "b"})
+    await writer.live.flush()
+    await writer.live.flush()
+
+    assert writer.asked == 1
+    assert [data for kind, _, data in await said(client, job_id) if kind == "chunk"] == ['{"text": "ab"}']
+
+
+async def test_a_stream_that_redis_lost_stays_lost_if_the_row_has_moved_on(
+    client: Any, database: Database
+) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    await writer.live.flush()
+    await client.delete(stream_key(job_id), f"aq:{{{job_id}}}:fence")
+    writer.held = False
+
+    channel.append("chunk", {"text": "b"})
+    await writer.live.flush()
+    await writer.live.flush()
+    channel.append("chunk", {"text": "c"})
+    await writer.live.end(channel, "done", {})
+
+    assert channel.stale
+    assert await said(client, job_id) == []
+
+
+async def test_without_redis_writing_neither_waits_nor_fails(database: Database) -> None:
+    async with connect_async("redis://127.0.0.1:9/0") as nowhere:
+        writer = Writer(nowhere)
+        channel, _ = writer.open(database)
+        channel.append("chunk", {"text": "a"})
+
+        assert not await writer.live.flush()
+        await writer.live.end(channel, "done", {})
+
+    assert channel.text == "a"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import job_actors
+import pytest
+
+import jobs
+from aquila.errors import ConfigError
+from jobs.registry import actors
+
+pytest_plugins = ["job_fixtures"]
+
+
+def test_an_actor_is_still_the_function_it_was() -> None:
+    assert job_actors.shout("hey") == "HEY"
+    assert job_actors.shout.__name__ == "shout"
+
+
+async def test_calling_an_async_actor_runs_it_in_place() -> None:
+    assert await job_actors.add(1, 2) == 3
+
+
+async def test_outside_a_job_the_context_has_no_id_and_progress_goes_nowhere() -> None:
+    await jobs.current().progress(step=1)
+
+    assert jobs.current().id == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"max_retries": 3}, "unknown option 'max_retries' of jobs.actor; here it is max_attempts"),
+        ({"colour": "red"}, "unknown option 'colour'"),
+        ({"queue_name": "l l"}, "queue_name 'l l'"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"priority": 9}, "priority"),
+        ({"backoff": -1.0}, "backoff"),
+        ({"actor_name": "9 lives"}, "actor name"),
+    ],
+)
+def test_a_wrong_option_fails_where_the_actor_is_declared(options: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+
+        @jobs.actor(**options)  # type: ignore[call-overload]
+        def never_declared() -> None: ...
+
+    assert "never_declared" not in actors()
+
+
+def test_an_actor_may_not_ask_for_a_credential() -> None:
+    with pytest.raises(ConfigError, match="takes 'api_key'"):
+
+        @jobs.actor
+        def ask_with(api_key: str) -> None: ...
+
+
+def test_two_actors_of_one_name_are_told_apart_by_their_homes() -> None:
+    with pytest.raises(ConfigError, match=r"job_actors\.add and .*test_jobs_registry"):
+
+        @jobs.actor
+        def add() -> None: ...
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"delay": -1.0},
+        {"delay": 1.0, "at": datetime(2030, 1, 1, tzinfo=UTC)},
+        {"at": datetime(2030, 1, 1)},  # noqa: DTZ001 - that is the mistake
+        {"priority": 4},
+        {"max_attempts": 0},
+    ],
+    ids=str,
+)
+def test_options_of_a_send_that_cannot_be_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        job_actors.add.options(**options)  # type: ignore[arg-type]
+
+
+def test_a_message_is_a_job_that_is_not_added_yet() -> None:
+    new = job_actors.add.options(priority=1, metadata={"for": "anna"}).message(1, b=2)
+
+    assert new.arguments == {"args": [1, 2], "kwargs": {}}
+    assert (new.actor_name, new.priority, new.metadata) == ("add", 1, {"for": "anna"})
+
+
+def test_importing_actors_opens_nothing(tmp_path: Path) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import job_actors; print(job_actors.add)"
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert done.stdout == "Actor('add', queue_name='default')\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("place")
+def test_configuring_comes_first_and_once() -> None:
+    with pytest.raises(ConfigError, match="configured already"):
+        jobs.configure(lease=3.0)
