@@ -61,6 +61,19 @@ async def test_following_a_failed_job_ends_with_its_error() -> None:
     assert "BadRequestError: the prompt is wrong" in one_line(aquila("jobs", "follow", handle.job_id))
 
 
+def test_following_a_job_that_nobody_runs_says_so() -> None:
+    handle = add.send(1, 2)
+    with subprocess.Popen(
+        [*COMMAND, "jobs", "follow", handle.job_id], stderr=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stderr is not None
+        said = reader.stderr.readline()
+        handle.cancel()
+        assert reader.wait(timeout=10) == 1
+
+    assert said == "note: no worker serves this database; start one with `aquila worker`\n"
+
+
 async def test_what_was_returned_and_not_streamed_is_printed_at_the_end(tmp_path: Path) -> None:
     handle = hold.send(str(tmp_path / "nothing"))
     async with working():

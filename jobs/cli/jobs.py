@@ -48,10 +48,10 @@ def list_jobs(
         return
     if not found:
         typer.echo("no jobs")
-    waiting = [job.queue_name for job in found if job.state == "available"]
-    nobody = census.serves(database.read(census.alive), waiting[0]) if waiting else None
-    if nobody:
-        typer.echo(f"note: {nobody}", err=True)
+    for job in found:
+        if job.state == "available":
+            _note_nobody(job)
+            break
 
 
 @app.command("show")
@@ -72,7 +72,10 @@ def show(job_id: JobId, as_json: Json = False) -> None:
 @app.command("follow")
 def follow_command(job_id: JobId, as_json: Json = False) -> None:
     """Print what a job says, from its beginning, while it says it."""
-    anyio.run(_follow, _handle(job_id).job_id, as_json)
+    job = _handle(job_id).job()
+    if not job.ended:
+        _note_nobody(job)
+    anyio.run(_follow, job.job_id, as_json)
 
 
 @app.command("cancel")
@@ -93,6 +96,12 @@ def retry(job_id: JobId) -> None:
             f"job {handle.job_id[:SHORT]} is {handle.status()}; it runs without being asked again"
         )
     typer.echo(f"{handle.job_id[:SHORT]} will run again")
+
+
+def _note_nobody(job: Job) -> None:
+    nobody = census.serves(runtime().database().read(census.alive), job.queue_name)
+    if nobody:
+        typer.echo(f"note: {nobody}", err=True)
 
 
 def _handle(prefix: str) -> JobHandle:
