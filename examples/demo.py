@@ -36,9 +36,17 @@ def say(step: int, text: str) -> None:
 
 @contextmanager
 def worker() -> Iterator[None]:
-    """Run `aquila worker` beside this process, recording what the model says."""
+    """Run `aquila worker` beside this process, recording what the model says.
+
+    Raises:
+        AquilaError: It does not start.
+    """
     log = FOLDER / "worker.log"
-    environment = {**os.environ, "AQUILA_CASSETTES": "rewrite", "AQUILA_CASSETTE_DIR": str(FOLDER / "cassettes")}
+    environment = {
+        **os.environ,
+        "AQUILA_CASSETTES": "rewrite",
+        "AQUILA_CASSETTE_DIR": str(FOLDER / "cassettes"),
+    }
     with log.open("wb") as output:
         process = subprocess.Popen([*AQUILA, "worker"], env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=output, start_new_session=True)  # fmt: skip
@@ -62,9 +70,13 @@ def worker() -> Iterator[None]:
 def stop_servers() -> None:
     """Stop the servers, unless somebody else uses them, and say so."""
     jobs.close()
-    for name in (server_name(SETTINGS.local_model), SERVER_NAME):
-        if not stop(name, SETTINGS.state_dir):
-            print(f"({name} stays: another process uses it)")
+    for what, name in (("model", server_name(SETTINGS.local_model)), ("Valkey", SERVER_NAME)):
+        stopped = stop(name, SETTINGS.state_dir)
+        print(
+            f"The {what} server is stopped."
+            if stopped
+            else f"The {what} server stays: another process uses it."
+        )
 
 
 def replay(text: str) -> tuple[str, float]:
@@ -81,7 +93,10 @@ def run(servers: ExitStack) -> None:
     with worker():
         say(1, f"A worker runs; its jobs travel through Valkey and live in {SETTINGS.state_dir}/aquila.db")
         handle = jobs.generate_summary.send(text, document_id=DOCUMENT.name, model="local")
-        say(2, f"Enqueued generate_summary on {DOCUMENT.name} ({len(text.split())} words) as job {handle.job_id}")
+        say(
+            2,
+            f"Enqueued generate_summary on {DOCUMENT.name} ({len(text.split())} words) as job {handle.job_id}",
+        )
         say(3, f"Its tokens, live, in a second process: aquila jobs follow {handle.job_id}")
         subprocess.run([*AQUILA, "jobs", "follow", handle.job_id], check=True)
         summary = handle.result(timeout=30)
@@ -91,8 +106,12 @@ def run(servers: ExitStack) -> None:
     say(5, "Worker, Valkey and model are stopped. The same call again, from its cassette:")
     replayed, seconds = replay(text)
     if not summary or replayed != summary:
-        raise aquila.AquilaError(f"the replay differs from the stored output: {replayed!r} is not {summary!r}")
-    print(f"replayed the {len(replayed)} characters of the stored summary, word for word, in {seconds * 1000:.0f} ms")
+        raise aquila.AquilaError(
+            f"the replay differs from the stored output: {replayed!r} is not {summary!r}"
+        )
+    print(
+        f"replayed the {len(replayed)} characters of the stored summary, word for word, in {seconds * 1000:.0f} ms"
+    )
     print("\nDone. Next: aquila ask --model local 'Hello', aquila doctor, docs/tutorial.md")
 
 

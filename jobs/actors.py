@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, update_wrapper
-from typing import Any, Generic, Never, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from anyio import to_thread
 
@@ -15,6 +15,7 @@ from aquila.errors import ConfigError
 from jobs import rows
 from jobs.arguments import REFUSED_NAMES, pack, plain_result
 from jobs.broker import runtime
+from jobs.context import JobContext, current, running
 from jobs.handle import JobHandle
 from jobs.registry import ActorSpec, check_options, declare
 from jobs.relay import hand_over
@@ -112,8 +113,14 @@ class Actor(Sender[P], Generic[P, R]):
         self.spec = spec
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function in place."""
-        return self.fn(*args, **kwargs)
+        """Run the function here and now, with the actor's cassette and without a job."""
+        if current().id:
+            return self.fn(*args, **kwargs)
+        alone = JobContext(cassette=self.spec.cassette)
+        if self.spec.is_async:
+            return cast("R", _awaited(alone, cast("Awaitable[Any]", self.fn(*args, **kwargs))))
+        with running(alone):
+            return self.fn(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"Actor({self.spec.actor_name!r}, queue_name={self.spec.queue_name!r})"
@@ -225,3 +232,8 @@ def actor(
         return Actor(function, spec)
 
     return decorate if fn is None else decorate(fn)
+
+
+async def _awaited(context: JobContext, result: Awaitable[Any]) -> Any:
+    with running(context):
+        return await result

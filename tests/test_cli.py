@@ -18,7 +18,12 @@ from tests.wire import Connection, Server
 
 
 def run(
-    *arguments: str, stdin: str | None = None, without: str = "", file_size: int = 0, **environment: str
+    *arguments: str,
+    stdin: str | None = None,
+    without: str = "",
+    file_size: int = 0,
+    folder: Path | None = None,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would; `without` makes a module impossible to import."""
     hide = f"import sys; sys.modules[{without!r}] = None; " if without else "import sys; "
@@ -30,6 +35,7 @@ def run(
 
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
+        cwd=folder,
         env={**os.environ, **environment},
         input=stdin,
         stdin=None if stdin is not None else subprocess.DEVNULL,
@@ -160,6 +166,15 @@ def test_an_unknown_model_is_told(server: Server) -> None:
 )
 def test_a_missing_extra_is_told_with_its_name(arguments: list[str], module: str, extra: str) -> None:
     assert extra in told(run(*arguments, without=module))
+
+
+def test_a_package_of_the_user_s_that_is_called_jobs_too_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()
+
+    line = told(run("jobs", "ls", folder=tmp_path))
+
+    assert "jobs/__init__.py comes first on the path; rename yours" in line
 
 
 def test_a_missing_local_model_is_told_with_the_command_that_installs_it() -> None:

@@ -102,3 +102,17 @@ def test_importing_actors_opens_nothing(tmp_path: Path) -> None:
 def test_configuring_comes_first_and_once() -> None:
     with pytest.raises(ConfigError, match="configured already"):
         jobs.configure(lease=3.0)
+
+
+async def test_an_actor_called_in_place_uses_its_cassette_and_is_no_job() -> None:
+    @jobs.actor(actor_name="in_place", cassette="tests/in_place")
+    async def coroutine() -> tuple[str, str | None]:
+        return jobs.current().id, jobs.current().cassette
+
+    @jobs.actor(actor_name="in_place_too", cassette="tests/in_place")
+    def plain() -> tuple[str, str | None]:
+        return jobs.current().id, jobs.current().cassette
+
+    assert await coroutine() == ("", "tests/in_place")
+    assert plain() == ("", "tests/in_place")
+    assert jobs.current().cassette is None

@@ -7,9 +7,11 @@ import json
 import pytest
 
 import aquila
+import jobs
 from aquila.events import Event
 from aquila.transport import LocalTransport, OpenAITransport
 from aquila.transport.base import Request
+from tests.project_cassettes import ROOT
 
 pytestmark = pytest.mark.usefixtures("project_cassettes")
 
@@ -96,3 +98,19 @@ async def test_sinks_see_what_the_reader_sees() -> None:
     )
 
     assert [event async for event in stream] == seen
+
+
+async def test_a_summary_job_replays_what_the_model_said_of_the_demo_s_document() -> None:
+    document = (ROOT / "examples" / "library.txt").read_text()
+
+    summary = await jobs.generate_summary(document, model="local")
+
+    assert "library" in summary
+
+
+async def test_a_prompt_job_replays_too() -> None:
+    text = await jobs.stream_prompt(
+        "What is a lighthouse?", model="local", temperature=0.0, max_output_tokens=60
+    )
+
+    assert "lighthouse" in text.lower()

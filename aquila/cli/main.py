@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -93,11 +94,20 @@ def _load(entry_point: EntryPoint) -> typer.Typer:
     try:
         group: typer.Typer = entry_point.load()
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the command '{entry_point.name}' needs {error.name}, which is not installed: "
-            "pip install 'aquila-llm[jobs]'"
-        ) from error
+        raise ConfigError(f"the command '{entry_point.name}' {_missing(entry_point, error)}") from error
     return group
+
+
+def _missing(entry_point: EntryPoint, error: ModuleNotFoundError) -> str:
+    package = entry_point.module.partition(".")[0]
+    if (error.name or "").partition(".")[0] != package:
+        return f"needs {error.name}, which is not installed: pip install 'aquila-llm[jobs]'"
+    found = find_spec(package)
+    where = found.origin if found is not None else "nothing"
+    return (
+        f"needs Aquila's package '{package}', but {where} comes first on the path; rename yours, or start the "
+        "command from another folder"
+    )
 
 
 def _say(error: Exception) -> str:
@@ -105,8 +115,9 @@ def _say(error: Exception) -> str:
     if isinstance(error, AquilaError):
         said = " ".join(str(error).split())
         # The first difference stands in the message already.
-        more = isinstance(error, CassetteMismatch) and "\n" in error.diff
-        return f"{said}\n{error.diff}" if more else said
+        if isinstance(error, CassetteMismatch) and "\n" in error.diff:
+            return f"{said}\n{error.diff}"
+        return said
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{where}; check the disk and the permissions"
