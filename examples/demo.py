@@ -102,15 +102,17 @@ def run(servers: ExitStack) -> None:
         summary = handle.result(timeout=30)
         say(4, f"The stored row: aquila jobs show {handle.job_id}")
         subprocess.run([*AQUILA, "jobs", "show", handle.job_id], check=True)
+    say(5, "The same call again, from the cassette that the job recorded, with no model at all:")
     servers.close()
-    say(5, "Worker, Valkey and model are stopped. The same call again, from its cassette:")
     replayed, seconds = replay(text)
     if not summary or replayed != summary:
         raise aquila.AquilaError(
             f"the replay differs from the stored output: {replayed!r} is not {summary!r}"
         )
+    if "httpx" in sys.modules:
+        raise aquila.AquilaError("the replay loaded the HTTP library, so it may have asked a server")
     print(
-        f"replayed the {len(replayed)} characters of the stored summary, word for word, in {seconds * 1000:.0f} ms"
+        f"Replayed the {len(replayed)} characters of the stored summary, word for word, in {seconds * 1000:.0f} ms."
     )
     print("\nDone. Next: aquila ask --model local 'Hello', aquila doctor, docs/tutorial.md")
 
