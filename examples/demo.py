@@ -119,6 +119,8 @@ def run(servers: ExitStack) -> None:
 
 def main() -> None:
     (FOLDER / "cassettes").mkdir(parents=True, exist_ok=True)
+    # Whoever ends the demo politely gets the same clean-up as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as servers:
         try:
             run(servers)
