@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+import anyio
+
 from aquila import errors
 from aquila.errors import TimeoutExceeded
 from aquila.timeouts import Timeouts
@@ -47,7 +49,8 @@ class Clocks:
         self._task: asyncio.Task[object] | None = None
         self._deadline = 0.0
         self._clock = ""
-        self._expired = False
+        #: What the timer, or `interrupt`, ends the present wait with.
+        self._interruption: Exception | None = None
         #: Seconds from the start of the run to its first content.
         self.time_to_first_chunk: float | None = None
 
@@ -105,6 +108,22 @@ class Clocks:
             return await other
         return await self._wait(other, self._started + self._timeouts.total, "total")
 
+    async def pause(self, seconds: float) -> None:
+        """Sleep under `total`, and let `interrupt` end the sleep.
+
+        Raises:
+            TotalTimeout: The run as a whole took too long.
+        """
+        total = self._timeouts.total
+        deadline = float("inf") if total is None else self._started + total
+        await self._wait(anyio.sleep(seconds), deadline, "total")
+
+    def interrupt(self, error: Exception) -> None:
+        """End the wait that another task is in, if it is in one, with an error."""
+        if self._task is not None:
+            self._interruption = error
+            self._task.cancel()
+
     def close(self) -> None:
         """Put the timer away."""
         if self._timer is not None:
@@ -125,20 +144,26 @@ class Clocks:
 
     async def _wait(self, awaitable: Awaitable[T], deadline: float, clock: str) -> T:
         task = asyncio.current_task()
-        if task is None or deadline == float("inf"):
+        if task is None:
             return await awaitable
-        self._deadline, self._clock, self._expired, self._task = deadline, clock, False, task
-        self._set_timer()
+        self._deadline, self._clock, self._interruption, self._task = deadline, clock, None, task
+        if deadline < float("inf"):
+            self._set_timer()
         cancelling = task.cancelling()
         try:
             return await awaitable
         except asyncio.CancelledError:
-            # The timer's cancel ends here; anybody else's goes on.
-            if self._expired and task.uncancel() <= cancelling:
-                raise self._error() from None
+            # Our own cancel ends here; anybody else's goes on.
+            interruption, self._interruption = self._interruption, None
+            if interruption is not None and task.uncancel() <= cancelling:
+                raise interruption from None
             raise
         finally:
             self._task = None
+            if self._interruption is not None:
+                # Somebody below swallowed the cancel; it must not be counted against the caller's own scopes.
+                self._interruption = None
+                task.uncancel()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -154,7 +179,7 @@ class Clocks:
         if self._loop.time() < self._deadline:
             self._set_timer()
             return
-        self._expired = True
+        self._interruption = self._error()
         self._task.cancel()
 
     def _error(self) -> TimeoutExceeded:

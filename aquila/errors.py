@@ -84,12 +84,22 @@ class APIError(AquilaError):
 class APIStatusError(APIError):
     """The provider answered with an error status."""
 
-    def __init__(self, message: str, *, status_code: int, body: str = "", **facts: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        body: str = "",
+        retry_after: float | None = None,
+        **facts: Any,
+    ) -> None:
         super().__init__(message, **facts)
         #: The HTTP status, or the one an error inside a stream stands for.
         self.status_code = status_code
         #: The start of the provider's answer, at most 2,000 characters.
         self.body = body
+        #: Seconds the provider asks to wait; None if it did not say.
+        self.retry_after = retry_after
 
 
 class BadRequestError(APIStatusError):
@@ -120,11 +130,6 @@ class RateLimitError(APIStatusError):
     """429: too many requests or tokens for now."""
 
     retryable = True
-
-    def __init__(self, message: str, *, retry_after: float | None = None, **facts: Any) -> None:
-        super().__init__(message, **facts)
-        #: Seconds the provider asks to wait; None if it did not say.
-        self.retry_after = retry_after
 
 
 class QuotaExceededError(RateLimitError):

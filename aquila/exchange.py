@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import anyio
 
 from aquila.clocks import Clocks
 from aquila.endpoint import Decoder, status_error
-from aquila.errors import ConnectionFailed, EmptyStream, ProtocolError, StreamTruncated
+from aquila.errors import AquilaError, ConnectionFailed, EmptyStream, ProtocolError, StreamTruncated
 from aquila.events import Event
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.sse import ServerSentEvent, SSEDecoder
 
 _ERROR_BODY_BYTES = 64 * 1024
 _WHOLE_BODY_BYTES = 64 * 1024 * 1024
+#: Seconds to wait for the words behind an error status, which says most of it already.
+_ERROR_BODY_SECONDS = 10.0
 _EXCERPT = 200
 _BOM = b"\xef\xbb\xbf"
 _OK = range(200, 300)
@@ -37,6 +42,8 @@ class Exchange:
         self._sse: SSEDecoder | None = None
         self._whole = bytearray()
         self._events_seen = False
+        #: What reading ended in, kept until the events before it are given out.
+        self._failure: AquilaError | None = None
         #: The wire payloads so far.
         self.payloads: list[bytes] = []
         #: The provider's id of the request.
@@ -54,7 +61,7 @@ class Exchange:
         exchange = cls(response, decoder, clocks, request.url)
         if response.status not in _OK:
             try:
-                await clocks.wait_source(exchange._refused())
+                await exchange._refused()
             finally:
                 await response.aclose()
         return exchange
@@ -73,6 +80,8 @@ class Exchange:
             ProtocolError: The body is no event stream.
             AquilaError: The connection broke, a clock ran out, or the provider reported an error.
         """
+        if self._failure is not None:
+            raise self._failure
         while not self._decoder.closed:
             try:
                 data = await self._clocks.wait_source(anext(self._response.chunks))
@@ -93,9 +102,14 @@ class Exchange:
         if self._sse is not None:
             return self._decode(self._sse.feed(data))
         self._whole += data
-        head = bytes(self._whole[:_EXCERPT])
-        start = head.removeprefix(_BOM).lstrip()[:1]
-        if not start or _BOM.startswith(head):
+        if len(self._whole) < len(_BOM) and _BOM.startswith(bytes(self._whole)):
+            return []
+        if self._whole.startswith(_BOM):
+            del self._whole[: len(_BOM)]
+        # Blank lines are keep-alives before a stream and mean nothing before JSON; they are not kept.
+        self._whole = self._whole.lstrip()
+        start = bytes(self._whole[:1])
+        if not start:
             return []
         if start == b"<":
             raise self._no_stream("an HTML or XML page")
@@ -113,16 +127,23 @@ class Exchange:
             self._events_seen = True
             try:
                 events += self._decoder.decode(name, data)
-            finally:
-                # The closing mark is no payload; a payload that reports an error is one.
-                if not self._decoder.closed:
-                    self.payloads.append(data)
+            except AquilaError as error:
+                self.payloads.append(data)
+                if not events:
+                    raise
+                # The same bytes in smaller reads would have given these events out before the error.
+                self._failure = error
+                break
+            # Nothing counts behind the closing mark, which is no payload itself.
+            if self._decoder.closed:
+                break
+            if data and not data.isspace():
+                self.payloads.append(data)
         return events
 
     def _at_end(self) -> list[Event] | None:
         if self._sse is not None:
-            if events := self._decode(self._sse.flush()):
-                self._sse = SSEDecoder()
+            if events := self._decode_last(self._sse):
                 return events
         elif self._whole.strip() and not self._events_seen:
             self._events_seen = True
@@ -131,6 +152,13 @@ class Exchange:
             return self._decoder.decode_whole(body)
         self._check_whole()
         return None
+
+    def _decode_last(self, sse: SSEDecoder) -> list[Event]:
+        """Read an event whose blank line never came; one that was cut cannot be read and says nothing."""
+        try:
+            return self._decode(sse.flush())
+        except ProtocolError:
+            return []
 
     def _check_whole(self) -> None:
         if self._decoder.ended:
@@ -144,18 +172,22 @@ class Exchange:
 
     async def _refused(self) -> None:
         body = bytearray()
-        async for data in self._response.chunks:
-            body += data
-            if len(body) > _ERROR_BODY_BYTES:
-                break
-        headers = self._response.headers
+        # A body that breaks off or stalls takes nothing away from what the status says.
+        with suppress(ConnectionFailed), anyio.move_on_after(_ERROR_BODY_SECONDS):
+            await self._clocks.wait_total(self._read_refusal(body))
         raise status_error(
             self._response.status,
             bytes(body),
             url=self._url,
-            retry_after=read_retry_after(headers),
+            retry_after=read_retry_after(self._response.headers),
             request_id=self.request_id,
         )
+
+    async def _read_refusal(self, body: bytearray) -> None:
+        async for data in self._response.chunks:
+            body += data
+            if len(body) > _ERROR_BODY_BYTES:
+                return
 
     async def _drain(self) -> None:
         with anyio.move_on_after(_DRAIN_SECONDS), suppress(ConnectionFailed):
@@ -165,7 +197,7 @@ class Exchange:
     def _empty(self) -> ProtocolError | EmptyStream:
         if self._whole.strip():
             return self._no_stream("a body without one event")
-        return EmptyStream(f"{self._url} answered 200 with an empty body")
+        return EmptyStream(f"{self._url} answered {self._response.status} with an empty body")
 
     def _no_stream(self, what: str) -> ProtocolError:
         kind = self._response.headers.get("content-type", "none")
@@ -178,10 +210,20 @@ class Exchange:
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long the provider asks to wait, in seconds; None when it does not ask, or in no number."""
+    """Read how long the provider asks to wait, in seconds; None when it does not ask.
+
+    A date is measured against the response's own `date`, so that this machine's clock does not matter.
+    """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(float(headers[name]) / scale, 0.0)
-        except (KeyError, ValueError):
-            continue
-    return None
+        value = headers.get(name, "")
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+            return float(value) / scale
+    until, now = _date(headers, "retry-after"), _date(headers, "date")
+    return max((until - now).total_seconds(), 0.0) if until and now else None
+
+
+def _date(headers: Mapping[str, str], name: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers[name])
+    except (KeyError, ValueError):
+        return None

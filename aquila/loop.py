@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
-
 from aquila.call import Call
 from aquila.clocks import Clocks
 from aquila.endpoint import Endpoint
-from aquila.errors import APIStatusError, AquilaError, ConnectionFailed, TimeoutExceeded, TotalTimeout
+from aquila.errors import AquilaError, ConnectionFailed, TimeoutExceeded, TotalTimeout
 from aquila.events import Chunk, Done, Event, ReasoningChunk, Retrying, Started, Status, Unknown
 from aquila.exchange import Exchange
 from aquila.folding import Folder
 from aquila.response import Response
 from aquila.retry import Retry
+from aquila.scrub import scrub
 from aquila.timeouts import Timeouts
 from aquila.transport.base import Request, Transport
+
+logger = logging.getLogger("aquila")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Run:
         self._attempts = 0
         self._pause = 0.0
         self._started = False
+        self._closed = False
         self._content_seen = False
         self._request_id: str | None = None
         self._payloads: list[bytes] = []
@@ -68,6 +71,8 @@ class Run:
                 self._clocks.check_total()
                 events = await self._step()
             except AquilaError as error:
+                if self._closed:
+                    raise
                 events = [await self._recover(error)]
             for event in events:
                 self._folder.add(event)
@@ -82,11 +87,28 @@ class Run:
         """
         await self._clocks.wait_total(emission)
 
+    def interrupt(self, error: AquilaError) -> None:
+        """End the wait that another task is in."""
+        self._closed = True
+        self._clocks.interrupt(error)
+
     async def aclose(self) -> None:
-        """Free the connection, the transport and the timer. May be called twice."""
+        """Free the connection, the transport and the timer. May be called twice.
+
+        Raises:
+            AquilaError: What closing found out: a recording cannot be written.
+        """
+        self._closed = True
         self._clocks.close()
         await self._close_exchange()
         await self._transport.aclose()
+
+    async def abandon(self) -> None:
+        """Free everything after a failure, which is what the caller is told; what else comes up is logged."""
+        try:
+            await self.aclose()
+        except AquilaError as error:
+            logger.warning("run_closed_badly ref=%s error=%s", self._plan.ref, self._scrub(error))
 
     def complete(self, error: AquilaError) -> AquilaError:
         """Put what had come into an error, and take secrets out of it."""
@@ -102,9 +124,10 @@ class Run:
             return [Started(self._plan.ref, self._plan.call.model, self._plan.call.metadata)]
         if self._pause:
             pause, self._pause = self._pause, 0.0
-            await self._clocks.wait_total(anyio.sleep(pause))
+            await self._clocks.pause(pause)
         if self._exchange is None:
             self._attempts += 1
+            self._request_id, self._payloads = None, []
             self._exchange = await Exchange.open(
                 self._transport, self._plan.request, self._plan.endpoint.decoder(), self._clocks
             )
@@ -155,11 +178,7 @@ class Run:
         )
 
     def _scrub(self, error: AquilaError) -> AquilaError:
-        for secret in self._plan.secrets:
-            error.args = tuple(str(item).replace(secret, "[redacted]") for item in error.args)
-            if isinstance(error, APIStatusError):
-                error.body = error.body.replace(secret, "[redacted]")
-        return error
+        return scrub(error, self._plan.secrets)
 
     async def _close_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None

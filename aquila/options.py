@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 from uuid import uuid4
 
 from aquila import transport as transports
@@ -13,6 +14,7 @@ from aquila.cassette import wrap
 from aquila.endpoint import ChatEndpoint
 from aquila.errors import ConfigError
 from aquila.loop import Plan
+from aquila.option_checks import check_values
 from aquila.prompt import Prompt, normalise
 from aquila.retry import Retry
 from aquila.settings import Settings
@@ -81,11 +83,13 @@ def make_plan(prompt: Prompt | None, options: Options, settings: Settings, ref: 
     Raises:
         ConfigError: A value cannot be used.
     """
+    check_values(options)
     call = _call(prompt, options, settings)
     local = call.model == LOCAL_MODEL and not options.get("transport") and not options.get("base_url")
-    base_url = LOCAL_BASE_URL if local else _base_url(options.get("base_url") or settings.base_url)
+    base_url = LOCAL_BASE_URL if local else options.get("base_url") or settings.base_url
     endpoint = _endpoint(options, settings, base_url)
     api_key = options.get("api_key") or (None if local else settings.api_key)
+    headers = _headers(options, api_key)
     timeouts = Timeouts.of(options.get("timeout"), _LOCAL_TIMEOUTS if local else None)
     return Plan(
         ref=ref or uuid4().hex,
@@ -93,22 +97,19 @@ def make_plan(prompt: Prompt | None, options: Options, settings: Settings, ref: 
         endpoint=endpoint,
         request=Request(
             method="POST",
-            url=base_url + endpoint.path,
-            headers=_headers(options, api_key),
-            body=endpoint.body(call),
+            url=_join(base_url, endpoint.path),
+            headers=headers,
+            body=_body(endpoint, call),
             connect_timeout=timeouts.connect,
         ),
         transport=_transport(options, settings, local=local),
         timeouts=timeouts,
         retry=_retry(options.get("retry")),
-        secrets=(api_key,) if api_key else (),
+        secrets=_secrets(headers),
     )
 
 
 def _call(prompt: Prompt | None, options: Options, settings: Settings) -> Call:
-    limit = options.get("max_output_tokens")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ConfigError(f"max_output_tokens={limit!r} must be a whole number of tokens above 0, or None")
     return Call(
         model=options.get("model") or settings.model,
         messages=normalise(
@@ -116,7 +117,7 @@ def _call(prompt: Prompt | None, options: Options, settings: Settings) -> Call:
         ),
         temperature=options.get("temperature"),
         top_p=options.get("top_p"),
-        max_output_tokens=limit,
+        max_output_tokens=options.get("max_output_tokens"),
         metadata=options.get("metadata") or {},
         store=options.get("store"),
         service_tier=options.get("service_tier"),
@@ -129,11 +130,24 @@ def _endpoint(options: Options, settings: Settings, base_url: str) -> ChatEndpoi
     if name not in {"auto", "chat"}:
         raise ConfigError(f"endpoint={name!r} is unknown; use 'auto' or 'chat'")
     # OpenAI's reasoning models refuse the older name, most other servers do not know the newer one.
-    openai = (urlsplit(base_url).hostname or "").endswith(("openai.com", "openai.azure.com"))
+    openai = (_split_base_url(base_url).hostname or "").endswith(("openai.com", "openai.azure.com"))
     return ChatEndpoint("max_completion_tokens" if openai else "max_tokens")
 
 
-def _base_url(value: str) -> str:
+def _body(endpoint: ChatEndpoint, call: Call) -> bytes:
+    try:
+        return endpoint.body(call)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"the request cannot be written as JSON: {error}; look at messages and extra_body"
+        ) from error
+
+
+def _split_base_url(value: str) -> SplitResult:
+    if "@" in value:
+        raise ConfigError(
+            "base_url must not hold a user name or a password (it is not shown here); use api_key="
+        )
     try:
         parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and parts.hostname
@@ -141,7 +155,26 @@ def _base_url(value: str) -> str:
         usable = None
     if not usable:
         raise ConfigError(f"base_url={value!r} must begin with http:// or https:// and name a host")
-    return value.rstrip("/")
+    return parts
+
+
+def _join(base_url: str, path: str) -> str:
+    # A query stays behind the path: Azure has its API version there.
+    parts = _split_base_url(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, fragment=""))
+
+
+def authorization(api_key: str | None) -> dict[str, str]:
+    """Give the header that carries a key; none without a key.
+
+    Raises:
+        ConfigError: The key holds what no header can carry.
+    """
+    if not api_key:
+        return {}
+    if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
+        raise ConfigError("the API key holds blanks or characters that no header can carry; copy it again")
+    return {"authorization": f"Bearer {api_key}"}
 
 
 def _headers(options: Options, api_key: str | None) -> dict[str, str]:
@@ -151,15 +184,18 @@ def _headers(options: Options, api_key: str | None) -> dict[str, str]:
         # A compressed stream may arrive in one lump at its end.
         "accept-encoding": "identity",
         "user-agent": "aquila",
+        **authorization(api_key),
     }
-    if api_key:
-        if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
-            raise ConfigError(
-                "api_key: it holds blanks or characters that no header can carry; copy it again"
-            )
-        headers["authorization"] = f"Bearer {api_key}"
     extra = options.get("extra_headers") or {}
     return headers | {name.lower(): value for name, value in extra.items()}
+
+
+def _secrets(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the values of headers that carry a credential, by their names."""
+    values = (
+        value for name, value in headers.items() if re.search(r"auth|key|token|secret|password|cookie", name)
+    )
+    return tuple(sorted({value.removeprefix("Bearer ") for value in values} - {""}, key=len, reverse=True))
 
 
 def _retry(value: Retry | int | None) -> Retry:

@@ -74,8 +74,8 @@ class Response:
 
     @property
     def raw(self) -> list[Any]:
-        """The provider's JSON payloads in order, decoded on each access."""
-        return [msgspec.json.decode(payload) for payload in self.payloads]
+        """The provider's payloads in order, decoded on each access; one that is no JSON is text."""
+        return [_decode(payload) for payload in self.payloads]
 
     def evolve(self, **changes: Any) -> Response:
         """Copy this Response with some fields changed."""
@@ -102,3 +102,10 @@ class Response:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _decode(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return payload.decode("utf-8", "replace")

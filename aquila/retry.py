@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aquila.errors import AquilaError, RateLimitError
+from aquila.errors import APIStatusError, AquilaError, ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +13,9 @@ class Retry:
 
     A provider that asks to wait (`Retry-After`) is obeyed up to `max_retry_after`; above it the error is raised at
     once, so that the caller can plan the wait.
+
+    Raises:
+        ConfigError: A number is not one, or below 0.
     """
 
     #: Repetitions after the first request.
@@ -23,6 +26,18 @@ class Retry:
     max_backoff: float = 8.0
     #: The longest pause a provider may ask for, in seconds.
     max_retry_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.max_retries, bool)
+            or not isinstance(self.max_retries, int)
+            or self.max_retries < 0
+        ):
+            raise ConfigError(f"retry: max_retries={self.max_retries!r} must be a whole number from 0")
+        for name in ("min_backoff", "max_backoff", "max_retry_after"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise ConfigError(f"retry: {name}={value!r} must be a number of seconds from 0")
 
     def delay(self, attempt: int, error: AquilaError, jitter: float = 0.0) -> float | None:
         """Say how long to wait before the next request.
@@ -37,7 +52,7 @@ class Retry:
         """
         if not error.retryable or attempt > self.max_retries:
             return None
-        asked = error.retry_after if isinstance(error, RateLimitError) else None
+        asked = error.retry_after if isinstance(error, APIStatusError) else None
         if asked is not None:
             return asked if asked <= self.max_retry_after else None
         backoff = min(self.min_backoff * 2.0 ** (attempt - 1), self.max_backoff)

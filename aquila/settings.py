@@ -44,7 +44,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         ConfigError: A variable has a value that cannot be used.
     """
     env = os.environ if environ is None else environ
-    root = project_root(cwd or Path.cwd())
+    root = project_root(cwd or _working_directory())
     cassettes = env.get("AQUILA_CASSETTES") or None
     if cassettes is not None and cassettes not in CASSETTE_MODES:
         raise ConfigError(
@@ -67,9 +67,25 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
 def project_root(start: Path) -> Path:
     """Find the nearest folder, from `start` upwards, with a pyproject.toml or a .git; else `start` itself."""
     for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").exists() or (folder / ".git").exists():
+        if _exists(folder / "pyproject.toml") or _exists(folder / ".git"):
             return folder
     return start
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A folder that may not be searched is no project of ours.
+        return False
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        # It has been removed. Most calls need no folder, and those that do name what is wrong with this one.
+        return Path("/")
 
 
 def ensure_state_dir(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from types import TracebackType
@@ -11,15 +11,14 @@ from typing import Any, Self
 import anyio
 
 from aquila.errors import AquilaError
-from aquila.events import Chunk, Done, Event, Failed
+from aquila.events import Chunk, Done, Event
+from aquila.feed import Feed
 from aquila.loop import Plan, Run
 from aquila.response import Response
 from aquila.sink.ambient import ambient_sinks
 from aquila.sink.base import Sink
 
-logger = logging.getLogger("aquila")
-
-#: Seconds that closing a connection and telling the sinks may take when the run ends early.
+#: Seconds that closing the connection may take when the run ends early.
 _CLOSE_SECONDS = 1.0
 
 
@@ -32,18 +31,21 @@ class Stream:
     - `async for event in aquila.stream(...)`, where the loop runs to its end;
     - `await aquila.stream(...)` gives the whole Response, feeding the sink on the way.
 
-    Iterating raises what the run fails with; `Done` is the last event. One task reads a Stream at a time.
+    Iterating raises what the run fails with; `Done` is the last event. One task reads a Stream at a time; `aclose` from
+    another one ends its reading with an error.
     """
 
     def __init__(self, plan: Callable[[], Plan], *, ref: str, sink: Sink | None = None) -> None:
         self._plan = plan
         self._own_sink = sink
-        self._sinks: list[Sink] = []
+        self._feeds: list[Feed] = []
         self._run: Run | None = None
         self._ready: deque[Event] = deque()
         self._response: Response | None = None
-        self._error: BaseException | None = None
-        self._reading = False
+        self._error: Exception | None = None
+        #: False while the run has ended with an error that its reader has not been told.
+        self._told = True
+        self._reader: asyncio.Task[Any] | None = None
         #: The run's name, in events and logs.
         self.ref = ref
 
@@ -69,13 +71,19 @@ class Stream:
         """Close the connection; a run that has not ended is given up. May be called twice."""
         if self._over or self._run is None:
             return
-        await self._fail(self._run.complete(AquilaError("the run was closed by its reader before its end")))
+        closed = self._run.complete(AquilaError("the run was closed by its reader before its end"))
+        if self._reader not in {None, asyncio.current_task()}:
+            self._run.interrupt(closed)
+        await self._fail(closed)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
         while not self._ready:
+            if not self._told and self._error is not None:
+                self._told = True
+                raise self._error
             if self._over:
                 raise StopAsyncIteration
             await self._advance()
@@ -97,52 +105,67 @@ class Stream:
         return self._response is not None or self._error is not None
 
     async def _advance(self) -> None:
-        if self._reading:
+        if self._reader is not None:
             raise RuntimeError(
                 "this Stream is being read by another task; give each reader a sink of its own"
             )
-        self._reading = True
+        self._reader = asyncio.current_task()
         try:
-            run = self._run or self._begin()
-            events = await run.read()
-            await self._emit(run, events)
-            self._ready.extend(events)
-            last = events[-1]
-            if isinstance(last, Done):
-                await run.aclose()
-                self._response = last.response
-                await self._close_sink()
+            await self._read()
+        except Exception as error:
+            if self._error is None:
+                await self._fail(error)
+            # Closed meanwhile: what the reader stumbled over is the closing.
+            elif error is not self._error:
+                raise self._error from None
+            raise
         except BaseException as error:
-            await self._fail(error)
+            # The reader was cancelled. Whoever reads on must not take that for the end of a whole answer.
+            if self._error is None:
+                await self._fail(AquilaError(f"the run was given up: its reader was ended by {error!r}"))
+                self._told = False
             raise
         finally:
-            self._reading = False
+            self._reader = None
+
+    async def _read(self) -> None:
+        run = self._run or self._begin()
+        events = await run.read()
+        last = events[-1]
+        if isinstance(last, Done):
+            # Closing may fail (a recording that cannot be written), and then nobody may have been told Done.
+            await run.aclose()
+        for feed in self._feeds:
+            for event in events:
+                await run.emit(feed.emit(event))
+        if self._error is not None:
+            raise self._error
+        self._ready.extend(events)
+        if isinstance(last, Done):
+            self._response = last.response
+            await self._close_feeds()
 
     def _begin(self) -> Run:
-        own = [self._own_sink] if self._own_sink is not None else []
-        self._sinks = [*own, *ambient_sinks()]
+        own = [Feed(self._own_sink, own=True)] if self._own_sink is not None else []
+        self._feeds = [*own, *(Feed(sink) for sink in ambient_sinks())]
         self._run = Run(self._plan())
         return self._run
 
-    async def _emit(self, run: Run, events: list[Event]) -> None:
-        for sink in self._sinks:
-            for event in events:
-                await run.emit(_guarded(sink, event))
-
-    async def _fail(self, error: BaseException) -> None:
+    async def _fail(self, error: Exception) -> None:
         self._error = error
-        told = error if isinstance(error, AquilaError) else AquilaError(f"the run was ended by {error!r}")
+        said = error if isinstance(error, AquilaError) else AquilaError(f"the run was ended by {error!r}")
+        if self._run is not None and said.partial is None:
+            self._run.complete(said)
         # The reader may be cancelled; closing must happen all the same, and must not take for ever.
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-            if self._run is not None:
-                await self._run.aclose()
-            for sink in self._sinks:
-                await _guarded(sink, Failed(told))
-            await self._close_sink()
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_CLOSE_SECONDS):
+                if self._run is not None:
+                    await self._run.abandon()
+            await self._close_feeds(said)
 
-    async def _close_sink(self) -> None:
-        if self._own_sink is not None:
-            await self._own_sink.aclose()
+    async def _close_feeds(self, error: AquilaError | None = None) -> None:
+        for feed in self._feeds:
+            await feed.close(error)
 
 
 class TextStream:
@@ -163,13 +186,3 @@ class TextStream:
     async def aclose(self) -> None:
         """Close the Stream behind it."""
         await self._stream.aclose()
-
-
-async def _guarded(sink: Sink, event: Event) -> None:
-    """Feed a sink; one that raises is reported and does not end the run, unless it is strict."""
-    try:
-        await sink.emit(event)
-    except Exception:
-        if getattr(sink, "strict", False):
-            raise
-        logger.exception("sink_failed sink=%s event=%s", type(sink).__name__, event.type)

@@ -35,7 +35,7 @@ class Timeouts:
         for item in fields(self):
             value = getattr(self, item.name)
             if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
+                isinstance(value, bool) or not isinstance(value, int | float) or not value > 0
             ):
                 raise ConfigError(
                     f"timeout: {item.name}={value!r} must be a number of seconds above 0, or None"

@@ -13,6 +13,8 @@ import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from aquila.cli.doctor import _api
+from aquila.settings import read_settings
 from tests import wire
 from tests.wire import Connection, Server
 
@@ -273,3 +275,43 @@ def test_doctor_says_what_is_there_and_what_is_wrong(tmp_path: Path) -> None:
     assert bad.returncode == 1
     assert "PROBLEM  API" in bad.stdout
     assert "cannot reach 127.0.0.1:1" in bad.stdout
+
+
+@pytest.mark.parametrize("redirect", ["<&-", "< /dev/null"])
+def test_a_closed_or_empty_stdin_adds_nothing(server: Server, redirect: str) -> None:
+    command = f'"{sys.executable}" -m aquila.cli ask hi --base-url {server.url} {redirect}'
+
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=50, check=False)
+
+    assert (result.returncode, result.stdout) == (0, "Hello\n")
+
+
+def test_stdin_that_is_no_text_is_a_wrong_command_line() -> None:
+    command = f"printf 'a\\377b' | '{sys.executable}' -m aquila.cli ask"
+
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=50, check=False)
+
+    assert result.returncode == 2
+    assert "no UTF-8 text" in result.stderr
+
+
+def test_doctor_tells_an_api_that_never_answers(
+    portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(connection: Connection) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr("aquila.cli.doctor._SECONDS", 0.2)
+    with portal.wrap_async_context_manager(wire.serve(silent)) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        check = _api(read_settings())
+
+    assert (check.state, check.detail) == ("problem", f"{server.url} accepts connections and does not answer")
+
+
+def test_doctor_tells_a_wrong_key_without_the_key(server: Server) -> None:
+    output = run("doctor", OPENAI_BASE_URL=server.url, OPENAI_API_KEY="wrong-key").stdout
+
+    assert "PROBLEM  API" in output
+    assert "401" in output
+    assert "wrong-key" not in output

@@ -82,8 +82,22 @@ async def test_extra_headers_and_body_win(transport: ScriptedTransport) -> None:
         ({"max_output_tokens": 0}, "max_output_tokens=0 must be a whole number"),
         ({"max_output_tokens": 1.5}, "max_output_tokens=1.5 must be"),
         ({"timeout": -1}, "timeout: total=-1"),
-        ({"api_key": "sk-1\n"}, "api_key: it holds blanks"),
+        ({"api_key": "sk-1\n"}, "the API key holds blanks"),
         ({"messages": "x", "cassette": "../x"}, r"\.\."),
+        ({"base_url": 5}, "base_url=5 must be text"),
+        ({"api_key": 5}, "^api_key must be text"),
+        ({"extra_headers": {"x": "é"}}, "^extra_headers must be a dict of text"),
+        ({"extra_headers": {"x": "a\r\nb: c"}}, "^extra_headers must be"),
+        ({"extra_body": "abc"}, "extra_body='abc' must be a dict"),
+        ({"extra_body": {"x": object()}}, "cannot be written as JSON"),
+        ({"instructions": "\ud800"}, "cannot be written as JSON"),
+        ({"metadata": "abc"}, "metadata='abc' must be a dict"),
+        ({"temperature": "hot"}, "temperature='hot' must be a number"),
+        ({"sink": print}, "sink=.* must be a sink"),
+        ({"sink": aquila.sink.Collector}, "sink=.* must be a sink"),
+        ({"retry": "3"}, "retry: max_retries='3' must be a whole number"),
+        ({"retry": True}, "retry: max_retries=True"),
+        ({"timeout": float("nan")}, "timeout: total=nan"),
     ],
 )
 async def test_a_value_that_cannot_be_used_is_named_before_anything_is_sent(
@@ -92,6 +106,19 @@ async def test_a_value_that_cannot_be_used_is_named_before_anything_is_sent(
     with pytest.raises(ConfigError, match=says):
         await aquila.ask("hi", transport=transport, **options)
     assert transport.requests == []
+
+
+async def test_a_password_in_the_address_is_refused_without_showing_it(transport: ScriptedTransport) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await aquila.ask("hi", transport=transport, base_url="ftp://bob:hunter2@h/v1")
+
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_the_query_of_the_address_stays_behind_the_path(transport: ScriptedTransport) -> None:
+    await aquila.ask("hi", transport=transport, base_url="https://h/openai/v1/?api-version=1")
+
+    assert transport.requests[0].url == "https://h/openai/v1/chat/completions?api-version=1"
 
 
 def test_a_misspelt_option_is_named_with_the_known_ones() -> None:

@@ -131,7 +131,7 @@ async def test_a_running_job_can_be_cancelled_and_stops_at_once(tmp_path: Path) 
 
         assert await handle.acancel()
 
-        await until(lambda: any("cancelled" in line for line in lines), within=1.0)
+        await until(lambda: any("cancelled" in line for line in lines), within=4.0)
         with pytest.raises(JobCancelled):
             await handle.aresult(timeout=1)
 

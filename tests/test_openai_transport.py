@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import socket
 import threading
+from pathlib import Path
 
 import anyio
 import pytest
 
-from aquila.errors import AquilaError, ConfigError, ConnectionFailed, ConnectTimeout
+from aquila.errors import AquilaError, ConfigError, ConnectionFailed, ConnectTimeout, ProtocolError
 from aquila.transport import OpenAITransport, Request
 from tests import wire
 from tests.wire import Connection
@@ -165,6 +167,92 @@ async def test_an_address_on_this_machine_bypasses_the_proxy(monkeypatch: pytest
         assert [chunk async for chunk in response.chunks] == [b"direct"]
         await response.aclose()
         await transport.aclose()
+
+
+async def test_a_response_that_is_left_without_closing_closes_its_socket_and_says_so() -> None:
+    async def handler(connection: Connection) -> None:
+        connection.start()
+        connection.send(b"x")
+        await anyio.sleep_forever()
+
+    async with wire.serve(handler) as server:
+        transport = OpenAITransport()
+        response = await transport.send(post(server.url))
+        await anext(response.chunks)
+        with pytest.warns(ResourceWarning, match="left before its end"):
+            del response
+            gc.collect()
+        with anyio.fail_after(5):
+            await server.connections[0].closed.wait()
+        await transport.aclose()
+
+
+async def test_a_login_in_netrc_stays_out_of_requests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("default login bob password pw\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    async def handler(connection: Connection) -> None:
+        connection.play([b"x"])
+
+    async with wire.serve(handler) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/v1"))
+        transport = OpenAITransport()
+        request = Request(
+            method="POST", url="http://api.example.invalid/v1", headers={"authorization": "Bearer k"}
+        )
+        response = await transport.send(request)
+        assert [chunk async for chunk in response.chunks] == [b"x"]
+        await response.aclose()
+        await transport.aclose()
+
+    head = server.connections[0].head.lower()
+    assert head.startswith("post http://api.example.invalid/v1 ")
+    assert head.count("authorization:") == 1
+    assert "authorization: bearer k" in head
+
+
+async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+
+    with pytest.raises(ConfigError, match="names a socks5 proxy, and only HTTP proxies can be used"):
+        await OpenAITransport().send(
+            Request(
+                method="POST", url="https://api.example.invalid/v1", headers={"authorization": "Bearer k"}
+            )
+        )
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_no_broken_connection() -> None:
+    async def handler(connection: Connection) -> None:
+        connection.start(content_encoding="gzip")
+        connection.send(b"not gzip")
+        connection.end()
+
+    async with wire.serve(handler) as server:
+        transport = OpenAITransport()
+        response = await transport.send(post(server.url))
+        with pytest.raises(ProtocolError, match="is not the gzip it says it is"):
+            [chunk async for chunk in response.chunks]
+        await response.aclose()
+        await transport.aclose()
+
+
+async def test_the_connect_clock_covers_the_resolving_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(*arguments: object, **options: object) -> list[object]:
+        await anyio.sleep(30)
+        return []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    transport = OpenAITransport()
+    request = Request(
+        method="POST", url="http://api.example.invalid", headers={"authorization": "k"}, connect_timeout=0.1
+    )
+
+    with anyio.fail_after(5), pytest.raises(ConnectTimeout):
+        await transport.send(request)
+    await transport.aclose()
 
 
 def test_one_transport_serves_many_event_loops_and_leaves_no_socket_behind() -> None:

@@ -102,7 +102,8 @@ async def test_a_whole_json_answer_of_a_gateway_that_does_not_stream_is_accepted
     [
         pytest.param([wire.delta("Hel")], errors.StreamTruncated, "ended before the answer did", id="no finish reason"),
         pytest.param([wire.delta("Hel"), wire.DONE], errors.StreamTruncated, "finish_reason", id="done without finish"),
-        pytest.param([wire.delta("Hel"), b'data: {"id"'], errors.ProtocolError, "no chat completion", id="cut frame"),
+        pytest.param([wire.delta("Hel"), b'data: {"id"'], errors.StreamTruncated, "finish_reason", id="cut frame"),
+        pytest.param([wire.delta("Hel"), b'data: {"id"\n\n'], errors.ProtocolError, "no chat completion", id="bad JSON"),
         pytest.param([b"<!doctype html><p>Hi"], errors.ProtocolError, "an HTML or XML page", id="HTML"),
         pytest.param([b"\xef\xbb", b"\xbf <html>"], errors.ProtocolError, "HTML", id="HTML behind a BOM"),
         pytest.param([b"Service busy"], errors.ProtocolError, "Service busy", id="plain text"),

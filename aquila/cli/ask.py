@@ -93,13 +93,27 @@ def _read_prompt(prompt: str | None) -> str:
         typer.BadParameter: There is neither.
     """
     if prompt is not None and prompt != "-" and not _is_piped():
-        return prompt
-    if prompt is None and sys.stdin.isatty():
+        return _checked(prompt)
+    if prompt is None and (sys.stdin is None or sys.stdin.isatty()):
         raise typer.BadParameter("give a prompt, or pipe one in")
-    piped = sys.stdin.read().strip()
-    text = "\n\n".join(part for part in (prompt if prompt != "-" else None, piped) if part)
+    text = "\n\n".join(part for part in (prompt if prompt != "-" else None, _read_stdin()) if part)
     if not text:
         raise typer.BadParameter("the prompt is empty; give one, or pipe one in")
+    return _checked(text)
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").strip() if sys.stdin is not None else ""
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"stdin is no UTF-8 text (byte {error.start:,}); convert it first") from None
+
+
+def _checked(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise typer.BadParameter("the prompt is no UTF-8 text; convert it first") from None
     return text
 
 
@@ -117,7 +131,8 @@ def _print_event(event: Event, *, as_json: bool) -> None:
         typer.echo(_dumps(event.to_dict()))
     elif isinstance(event, Chunk):
         typer.echo(event.text, nl=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     elif isinstance(event, Done):
         typer.echo()
         _note_cut(event.response)

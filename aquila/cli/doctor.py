@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 
@@ -15,6 +15,8 @@ from aquila.checks import Check
 from aquila.endpoint import status_error
 from aquila.errors import AquilaError, ConfigError
 from aquila.local.model import installed_model
+from aquila.options import authorization
+from aquila.scrub import scrub
 from aquila.settings import DEFAULT_BASE_URL, Settings, ensure_state_dir, read_settings
 
 _EXTRAS = {
@@ -24,6 +26,8 @@ _EXTRAS = {
     "web": ("starlette",),
     "otel": ("opentelemetry",),
 }
+#: Seconds an API gets to show that it is there.
+_SECONDS = 10.0
 _SIGNS = {"ok": "ok     ", "off": "off    ", "problem": "PROBLEM"}
 
 
@@ -83,24 +87,33 @@ def _api(settings: Settings) -> Check:
         return Check(name=name, state="off", detail="no OPENAI_API_KEY; the model 'local' needs none",
                      remedy="set OPENAI_API_KEY, or OPENAI_BASE_URL for another server")  # fmt: skip
     try:
-        anyio.run(_list_models, settings)
+        anyio.run(_within, _SECONDS, _list_models, settings)
     except AquilaError as error:
         return Check(name=name, state="problem", detail=str(error))
+    except TimeoutError:
+        return Check(
+            name=name, state="problem", detail=f"{settings.base_url} accepts connections and does not answer"
+        )
     return Check(name=name, state="ok", detail=f"{settings.base_url} answers; model {settings.model}")
+
+
+async def _within(seconds: float, check: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
+    with anyio.fail_after(seconds):
+        await check(settings)
 
 
 async def _list_models(settings: Settings) -> None:
     # The list of models costs nothing and shows whether the key is good.
-    headers = {"authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+    headers = authorization(settings.api_key)
     url = settings.base_url.rstrip("/") + "/models"
-    with anyio.fail_after(10):
-        response = await transport.openai_transport().send(
-            transport.Request(method="GET", url=url, headers=headers, connect_timeout=5)
-        )
+    request = transport.Request(method="GET", url=url, headers=headers, connect_timeout=5)
+    response = await transport.openai_transport().send(request)
+    try:
         body = b"".join([chunk async for chunk in response.chunks])
+    finally:
         await response.aclose()
     if response.status >= 400:  # noqa: PLR2004 - the first error status
-        raise status_error(response.status, body, url=url)
+        raise scrub(status_error(response.status, body, url=url), filter(None, [settings.api_key]))
 
 
 def _local_model(settings: Settings) -> Check:

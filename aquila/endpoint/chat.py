@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aquila.call import Call
-from aquila.endpoint.failure import Failure, read_failure, stream_error
+from aquila.endpoint.failure import UNREADABLE, Failure, read_failure, stream_error
 from aquila.errors import AquilaError, ProtocolError
 from aquila.events import Chunk, Event, ReasoningChunk, Status, Unknown, UsageUpdate
 from aquila.response import Usage
@@ -37,8 +37,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct):
-    id: str | None = None
-    model: str | None = None
+    id: Any = None
+    model: Any = None
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
@@ -114,7 +114,9 @@ class ChatDecoder:
         events: list[Event] = []
         if not self._created:
             self._created = True
-            events.append(Status("created", {"response_id": payload.id, "model": payload.model}))
+            events.append(
+                Status("created", {"response_id": _name(payload.id), "model": _name(payload.model)})
+            )
         for choice in payload.choices or ():
             self._choice(choice, data, events)
         if isinstance(payload.usage, dict) and (usage := _usage(payload.usage)):
@@ -151,7 +153,7 @@ class ChatDecoder:
 def _read(data: bytes, name: str) -> _Payload:
     try:
         payload = _decode_payload(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _unreadable(data, name, error) from None
     if payload.error or name == "error":
         raise _error_of(msgspec.json.decode(data))
@@ -177,7 +179,7 @@ def _unreadable(data: bytes, name: str, error: Exception) -> AquilaError:
     # A list is no chat payload, but Gemini reports its errors in one; plain text follows llama.cpp's `error:` field.
     try:
         failure = read_failure(msgspec.json.decode(data))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         failure = None
     if failure:
         return stream_error(failure)
@@ -221,6 +223,10 @@ def _content_part(part: Any) -> Event:
             "".join(str(item.get("text") or "") for item in texts if isinstance(item, dict))
         )
     return Unknown(part)
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _usage(wire: dict[str, Any]) -> Usage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from aquila import errors
 from aquila.errors import APIStatusError, AquilaError, ProviderStreamError
 
+#: What decoding bytes that are no JSON raises: bad syntax, bad UTF-8, or nesting without end.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _EXCERPT = 2000
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
@@ -105,7 +108,7 @@ def status_error(
     text = body.decode("utf-8", "replace")
     try:
         failure = read_failure(msgspec.json.decode(body))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         failure = None
     said = failure.message if failure else " ".join(text.split())[:200] or "no further word"
     return _build(status, said, failure, where=f"{status} from {url}", body=text[:_EXCERPT],
@@ -123,8 +126,8 @@ def stream_error(failure: Failure) -> AquilaError:
 
 
 def _status_in(code: str | int | None) -> int | None:
-    number = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdigit()) else 0
-    return number if 400 <= number <= 599 else None  # noqa: PLR2004 - the range of error statuses
+    text = str(code)
+    return int(text) if re.fullmatch(r"[45][0-9][0-9]", text) else None
 
 
 def _word_class(failure: Failure | None) -> tuple[type[APIStatusError], int] | None:
@@ -149,10 +152,7 @@ def _build(
     code = status if status is not None else (word[1] if word else 500)
     remedy = next((text for group, text in _REMEDY if issubclass(kind, group)), "")
     message = f"{where}: {said}" + (f" ({remedy})" if remedy else "")
-    facts: dict[str, Any] = {"status_code": code, "body": body, "request_id": request_id}
-    if issubclass(kind, errors.RateLimitError):
-        facts["retry_after"] = retry_after
-    error = kind(message, **facts)
+    error = kind(message, status_code=code, body=body, retry_after=retry_after, request_id=request_id)
     # 408 and 409 stand for a race on the provider's side, which the next request may win.
     error.retryable = kind.retryable or code in {408, 409}
     return error

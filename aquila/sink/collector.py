@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 import anyio
 
-from aquila.events import Event, Started
+from aquila.events import Done, Event, Failed, Started
 
 Item = TypeVar("Item")
 
@@ -23,13 +23,19 @@ class Collector(Generic[Item]):
         self._send, self._receive = anyio.create_memory_object_stream[Any](size)
         self._with_ref = with_ref
         self._ref = ""
+        self._last: list[Any] = []
 
     async def emit(self, event: Event) -> None:
         """Put one event into the queue, waiting for room."""
         if isinstance(event, Started):
             self._ref = event.ref
+        item = (self._ref, event) if self._with_ref else event
+        if isinstance(event, Done | Failed):
+            # The end needs no room: it must reach a slow reader even if the run cannot wait for it.
+            self._last = [item]
+            return
         try:
-            await self._send.send((self._ref, event) if self._with_ref else event)
+            await self._send.send(item)
         except anyio.BrokenResourceError:
             # The reader has left; the run's own result does not depend on it.
             return
@@ -48,8 +54,13 @@ class Collector(Generic[Item]):
     async def __anext__(self) -> Item:
         try:
             item: Item = await self._receive.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
+        except anyio.EndOfStream:
+            if self._last:
+                last: Item = self._last.pop()
+                return last
             self.leave()
+            raise StopAsyncIteration from None
+        except anyio.ClosedResourceError:
             raise StopAsyncIteration from None
         return item
 

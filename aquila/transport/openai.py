@@ -8,20 +8,18 @@ serves the process.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
-import ssl
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 import aiohttp
 import anyio
 import httpx
-import httpx_aiohttp
 
-from aquila.errors import AquilaError, ConfigError, ConnectionFailed, ConnectTimeout
+from aquila.errors import AquilaError, ConfigError, ConnectionFailed, ConnectTimeout, ProtocolError
 from aquila.transport.base import Request
+from aquila.transport.pool import Pool, is_loopback
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, anyio.EndOfStream)
 
@@ -35,30 +33,29 @@ class OpenAITransport:
     """
 
     def __init__(self) -> None:
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
     async def send(self, request: Request) -> HTTPResponse:
         """Send one request and return when the response's headers are there.
 
         Raises:
-            ConfigError: The URL cannot be used, or a key is needed and missing.
+            ConfigError: The URL or a header cannot be used, or a key is needed and missing.
             ConnectionFailed: No connection could be made, or it broke.
             ConnectTimeout: It took longer than `request.connect_timeout`.
         """
         url = _parse_url(request.url)
-        local = _is_loopback(url.host)
-        if not local and not {"authorization", "api-key"} & set(request.headers):
+        if not is_loopback(url.host) and not {"authorization", "api-key"} & set(request.headers):
             raise ConfigError(
                 f"no API key for {url.host}: set OPENAI_API_KEY, pass api_key=, or use model='local', which needs none"
             )
-        pool = await self._pool()
-        http = pool.client(local=local)
+        http = (await self._pool()).client(url)
         message = http.build_request(
             request.method,
             url,
             headers=dict(request.headers),
             content=request.body,
-            timeout=httpx.Timeout(None, connect=request.connect_timeout),
+            # aiohttp counts name resolution, TCP and TLS as the wait for a connection of its pool.
+            timeout=httpx.Timeout(None, connect=request.connect_timeout, pool=request.connect_timeout),
         )
         try:
             return HTTPResponse(await http.send(message, stream=True))
@@ -72,11 +69,11 @@ class OpenAITransport:
         if pool is not None:
             await pool.aclose()
 
-    async def _pool(self) -> _Pool:
+    async def _pool(self) -> Pool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            pool = self._pools[loop] = _Pool()
+            pool = self._pools[loop] = Pool()
             pool.lifetime = self._close_with_loop(loop)
             await anext(pool.lifetime)
         return pool
@@ -92,39 +89,14 @@ class OpenAITransport:
                 await pool.close_clients()
 
 
-class _Pool:
-    """One event loop's httpx clients: one that honours proxies, one for addresses on this machine."""
-
-    def __init__(self) -> None:
-        self.lifetime: AsyncGenerator[None] | None = None
-        self._clients: dict[bool, httpx.AsyncClient] = {}
-
-    def client(self, *, local: bool) -> httpx.AsyncClient:
-        client = self._clients.get(local)
-        if client is None:
-            client = self._clients[local] = httpx.AsyncClient(
-                transport=httpx_aiohttp.AiohttpTransport(verify=_tls(), client=lambda: _session(local=local))
-            )
-        return client
-
-    async def aclose(self) -> None:
-        await self.close_clients()
-        if self.lifetime is not None:
-            await self.lifetime.aclose()
-
-    async def close_clients(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
-
-
 class HTTPResponse:
     """A response whose body has not been read yet."""
 
-    __slots__ = ("_response", "chunks", "headers", "status")
+    __slots__ = ("_loop", "_response", "chunks", "headers", "status")
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        self._loop = asyncio.get_running_loop()
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.chunks: AsyncIterator[bytes] = _Body(response)
@@ -136,6 +108,20 @@ class HTTPResponse:
         except _FAILURES:
             # The connection broke while it was being closed, which is what closing wants.
             return
+
+    def __del__(self) -> None:
+        # A stream that was left without closing: its open socket would keep itself alive for ever.
+        wire = self._response.extensions.get("wire")
+        if wire is None or wire.closed or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(wire.close)
+        if not self._response.is_closed:
+            warnings.warn(
+                "a stream was left before its end without being closed; use `async with aquila.stream(...)`",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
 
 
 class _Body:
@@ -154,23 +140,15 @@ class _Body:
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._source)
+        except httpx.DecodingError as error:
+            encoding = self._response.headers.get("content-encoding")
+            raise ProtocolError(
+                f"the answer is not the {encoding} it says it is: {_reason(error)}"
+            ) from error
         except _FAILURES as error:
             raise ConnectionFailed(
                 f"the connection to {self._response.url.host} broke while the answer was coming: {_reason(error)}"
             ) from error
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-def _session(*, local: bool) -> aiohttp.ClientSession:
-    # Streams stay open for minutes, so the number of connections is the caller's to bound, not the pool's.
-    connector = aiohttp.TCPConnector(ssl=_tls(), limit=0)
-    return aiohttp.ClientSession(
-        connector=connector, trust_env=not local, cookie_jar=aiohttp.DummyCookieJar()
-    )
 
 
 def _parse_url(address: str) -> httpx.URL:
@@ -181,13 +159,6 @@ def _parse_url(address: str) -> httpx.URL:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigError(f"base_url: {address!r} must begin with http:// or https:// and name a host")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _connection_error(error: Exception, url: httpx.URL, limit: float | None) -> AquilaError:

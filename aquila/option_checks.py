@@ -1,0 +1,67 @@
+"""Checks what a call says before anything is sent, so that a mistake costs nothing and is told by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import isclass
+from typing import Any
+
+from aquila.errors import ConfigError
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _has(*methods: str) -> Callable[[Any], bool]:
+    return lambda value: not isclass(value) and all(callable(getattr(value, name, None)) for name in methods)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+#: What an option's value must be, in words, and the test for it.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(
+        ("model", "instructions", "endpoint", "service_tier", "base_url", "api_key", "cassette"),
+        ("text", _is_text),
+    ),
+    **dict.fromkeys(("temperature", "top_p"), ("a number", _is_number)),
+    **dict.fromkeys(("metadata", "extra_body"), ("a dict with text as keys", _is_mapping)),
+    "extra_headers": (
+        "a dict of text to text that a header can carry",
+        lambda value: (
+            _is_mapping(value) and all(_is_header(name) and _is_header(value[name]) for name in value)
+        ),
+    ),
+    "max_output_tokens": (
+        "a whole number of tokens above 0, or None",
+        lambda value: _is_number(value) and isinstance(value, int) and value > 0,
+    ),
+    "store": ("True or False", lambda value: isinstance(value, bool)),
+    "sink": ("a sink: aquila.sink.callback(function), aquila.sink.collector()", _has("emit", "aclose")),
+    "transport": ("a transport", _has("send", "aclose")),
+}
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Refuse a value of the wrong kind.
+
+    Raises:
+        ConfigError: Names the option, its value and what it must be.
+    """
+    for name, (wanted, is_right) in _RULES.items():
+        value = options.get(name)
+        if value is not None and not is_right(value):
+            # A key's value must not stand in an error, nor may a header's.
+            shown = "" if name in {"api_key", "extra_headers"} else f"={value!r}"
+            raise ConfigError(f"{name}{shown} must be {wanted}")
+
+
+def _is_header(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()

@@ -1,0 +1,28 @@
+"""Takes secrets out of errors. Pure but for the error, which is changed in place and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from aquila.errors import AquilaError
+
+E = TypeVar("E", bound=AquilaError)
+
+_MASK = "[redacted]"
+
+
+def scrub(error: E, secrets: Iterable[str]) -> E:
+    """Replace every secret in what the error says and carries: providers like to repeat a wrong key."""
+    for secret in secrets:
+        error.args = tuple(str(item).replace(secret, _MASK) for item in error.args)
+        for name, value in vars(error).items():
+            if isinstance(value, str):
+                setattr(error, name, value.replace(secret, _MASK))
+        if error.partial is not None:
+            raw = secret.encode()
+            error.partial = error.partial.evolve(
+                text=error.partial.text.replace(secret, _MASK),
+                payloads=tuple(payload.replace(raw, _MASK.encode()) for payload in error.partial.payloads),
+            )
+    return error
