@@ -13,10 +13,11 @@ help:  ## Say what there is
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Aquila needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "==> Making $(VENV) and installing what Aquila needs (once; about a minute)"
+	@echo "==> Making $(VENV) and installing what Aquila needs (once; about a minute, a dot for each package)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@{ $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' \
+	     && touch $@; } | awk '/^Collecting/ {printf "."; fflush()} END {print ""}'
+	@test -e $@ || { echo "The installation failed; what pip said is above. Mend it and run make again."; exit 1; }
 
 setup: $(STAMP)  ## Install everything into .venv
 

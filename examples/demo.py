@@ -79,6 +79,16 @@ def stop_servers() -> None:
         )
 
 
+@contextmanager
+def seen_through(handle: jobs.JobHandle) -> Iterator[None]:
+    """Cancel the job if the demo ends before it does, so that no later worker runs it."""
+    try:
+        yield
+    finally:
+        if not handle.job().ended:
+            handle.cancel()
+
+
 def replay(text: str) -> tuple[str, float]:
     """Run the same actor again, in this process, from the cassette alone: no server, no model, no socket."""
     os.environ.update(AQUILA_CASSETTES="none", AQUILA_CASSETTE_DIR=str(FOLDER / "cassettes"))
@@ -93,13 +103,12 @@ def run(servers: ExitStack) -> None:
     with worker():
         say(1, f"A worker runs; its jobs travel through Valkey and live in {SETTINGS.state_dir}/aquila.db")
         handle = jobs.generate_summary.send(text, document_id=DOCUMENT.name, model="local")
-        say(
-            2,
-            f"Enqueued generate_summary on {DOCUMENT.name} ({len(text.split())} words) as job {handle.job_id}",
-        )
-        say(3, f"Its tokens, live, in a second process: aquila jobs follow {handle.job_id}")
-        subprocess.run([*AQUILA, "jobs", "follow", handle.job_id], check=True)
-        summary = handle.result(timeout=30)
+        with seen_through(handle):
+            words = len(text.split())
+            say(2, f"Enqueued generate_summary on {DOCUMENT.name} ({words} words) as job {handle.job_id}")
+            say(3, f"Its tokens, live, in a second process: aquila jobs follow {handle.job_id}")
+            subprocess.run([*AQUILA, "jobs", "follow", handle.job_id], check=True)
+            summary = handle.result(timeout=30)
         say(4, f"The stored row: aquila jobs show {handle.job_id}")
         subprocess.run([*AQUILA, "jobs", "show", handle.job_id], check=True)
     say(5, "The same call again, from the cassette that the job recorded, with no model at all:")
