@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from aquila.settings import ensure_state_dir
 from jobs.database import Database
 from jobs.migrate import upgrade
 from jobs.settings import read_jobs_settings
@@ -19,7 +20,10 @@ def _db() -> None:
 @app.command("upgrade")
 def upgrade_command() -> None:
     """Bring the tables to this version; AQUILA_DATABASE_URL or DATABASE_URL says where."""
-    database = Database(read_jobs_settings().database_url)
+    settings = read_jobs_settings()
+    if settings.own_database:
+        ensure_state_dir(settings.state_dir)
+    database = Database(settings.database_url)
     try:
         changed = upgrade(database)
     finally:
