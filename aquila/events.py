@@ -15,8 +15,21 @@ from aquila.errors import AquilaError
 from aquila.response import Response, Usage
 
 
+class EventBase:
+    """What every event can do."""
+
+    __slots__ = ()
+    #: The event's kind, in JSON and in logs.
+    type: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON-ready values."""
+        names: tuple[str, ...] = self.__slots__
+        return {"type": self.type, **{name: getattr(self, name) for name in names}}
+
+
 @dataclass(frozen=True, slots=True)
-class Started:
+class Started(EventBase):
     """The run has begun; nothing has been sent yet."""
 
     type: ClassVar[str] = "started"
@@ -27,56 +40,40 @@ class Started:
     #: `metadata` of the call.
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        return {"type": self.type, "ref": self.ref, "model": self.model, "meta": dict(self.meta)}
-
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(EventBase):
     """A fragment of the answer's text."""
 
     type: ClassVar[str] = "chunk"
     text: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        return {"type": self.type, "text": self.text}
-
     def __str__(self) -> str:
         return self.text
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningChunk:
+class ReasoningChunk(EventBase):
     """A fragment of the model's reasoning, where the provider shows it."""
 
     type: ClassVar[str] = "reasoning_chunk"
     text: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        return {"type": self.type, "text": self.text}
-
     def __str__(self) -> str:
         return self.text
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(EventBase):
     """News that is no content: a refusal, a finish reason, a hosted tool at work."""
 
     type: ClassVar[str] = "status"
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        return {"type": self.type, "name": self.name, "data": dict(self.data)}
-
 
 @dataclass(frozen=True, slots=True)
-class UsageUpdate:
+class UsageUpdate(EventBase):
     """The tokens counted so far; the last one of a request is its total."""
 
     type: ClassVar[str] = "usage_update"
@@ -88,7 +85,7 @@ class UsageUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(EventBase):
     """A request failed before any content came and is sent again after `delay` seconds."""
 
     type: ClassVar[str] = "retrying"
@@ -102,19 +99,15 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(EventBase):
     """A payload, or a part of one, that this version does not know; nothing is dropped silently."""
 
     type: ClassVar[str] = "unknown"
     raw: Any
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        return {"type": self.type, "raw": self.raw}
-
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Done(EventBase):
     """The run has ended well; `response` is what `ask` would have returned."""
 
     type: ClassVar[str] = "done"
@@ -126,7 +119,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(EventBase):
     """The run has failed; only sinks see this event."""
 
     type: ClassVar[str] = "failed"
