@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Unpack, cast
 from uuid import uuid4
 
+from aquila.cassette import Scope
 from aquila.options import Options, check_names, make_plan
 from aquila.prompt import Prompt
 from aquila.response import Response
@@ -30,6 +31,9 @@ class Client:
         check_names(defaults)
         self._defaults = defaults
         self._settings = read_settings()
+        # The calls of a client share its cassette, as those inside a `use` block share theirs.
+        cassette = self._defaults.pop("cassette", None)
+        self._scope = Scope(cassette) if cassette is not None else None
 
     def stream(self, prompt: Prompt | None = None, **options: Unpack[Options]) -> Stream:
         """Prepare a run; nothing is sent until the Stream is entered, iterated or awaited.
@@ -46,7 +50,7 @@ class Client:
         given = {name: value for name, value in options.items() if value is not None}
         merged = cast("Options", {**self._defaults, **given})
         ref = uuid4().hex
-        plan = make_plan(prompt, merged, self._settings, ref)
+        plan = make_plan(prompt, merged, self._settings, ref, self._scope)
         return Stream(lambda: plan, ref=ref, sink=merged.get("sink"))
 
     async def ask(self, prompt: Prompt | None = None, **options: Unpack[Options]) -> Response:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aquila import transport as transports
 from aquila.call import Call
-from aquila.cassette import wrap
+from aquila.cassette import Scope, wrap
 from aquila.endpoint import ChatEndpoint
 from aquila.errors import ConfigError
 from aquila.loop import Plan
@@ -77,8 +77,21 @@ def check_names(options: Mapping[str, Any]) -> None:
         raise TypeError(f"unknown option {unknown[0]!r}; the options are {known}")
 
 
-def make_plan(prompt: Prompt | None, options: Options, settings: Settings, ref: str | None = None) -> Plan:
+def make_plan(
+    prompt: Prompt | None,
+    options: Options,
+    settings: Settings,
+    ref: str | None = None,
+    scope: Scope | None = None,
+) -> Plan:
     """Turn what a call says, and what the environment says, into all that a run needs.
+
+    Args:
+        prompt: What to ask.
+        options: What the call and its client say.
+        settings: What the environment says.
+        ref: The run's name; None makes one.
+        scope: The client's cassette, for calls that name none.
 
     Raises:
         ConfigError: A value cannot be used.
@@ -102,7 +115,7 @@ def make_plan(prompt: Prompt | None, options: Options, settings: Settings, ref: 
             body=_body(endpoint, call),
             connect_timeout=timeouts.connect,
         ),
-        transport=_transport(options, settings, local=local),
+        transport=_transport(options, settings, scope, local=local),
         timeouts=timeouts,
         retry=_retry(options.get("retry")),
         secrets=_secrets(headers),
@@ -204,7 +217,9 @@ def _retry(value: Retry | int | None) -> Retry:
     return value if isinstance(value, Retry) else Retry(max_retries=value)
 
 
-def _transport(options: Options, settings: Settings, *, local: bool) -> Callable[[], Transport]:
+def _transport(
+    options: Options, settings: Settings, scope: Scope | None, *, local: bool
+) -> Callable[[], Transport]:
     given = options.get("transport")
 
     def inner() -> Transport:
@@ -213,4 +228,4 @@ def _transport(options: Options, settings: Settings, *, local: bool) -> Callable
         # Only here is the HTTP library imported: a replayed call does without.
         return BorrowedTransport(transports.local_transport() if local else transports.openai_transport())
 
-    return lambda: wrap(inner, options.get("cassette"), settings=settings)
+    return lambda: wrap(inner, options.get("cassette"), settings=settings, scope=scope)

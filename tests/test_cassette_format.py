@@ -71,6 +71,7 @@ def test_every_yaml_loader_reads_the_same_text(body: bytes) -> None:
 
 @settings(deadline=None)
 @given(BODIES, st.booleans())
+@example(b"\rfalse", True)
 def test_any_request_body_survives(body: bytes, as_json: bool) -> None:
     headers = {"content-type": "application/json" if as_json else "application/octet-stream"}
     sent = Request(method="PUT", url="https://example.test/", headers=headers, body=body)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -240,6 +241,17 @@ async def test_a_secret_in_an_answer_is_not_saved_and_not_told(
     assert "in the response body" in str(caught.value)
     assert secret not in str(caught.value)
     assert not (tmp_path / "a.yaml").exists()
+
+
+async def test_a_gateways_own_credential_is_neither_written_nor_overlooked(tmp_path: Path) -> None:
+    headers = {"ocp-apim-subscription-key": "gateway-credential", "cf-access-client-secret": "x" * 20}
+    sent = replace(request(), headers={**request().headers, **headers})
+
+    await record(tmp_path / "a.yaml", scripted(*HELLO), sent)
+    with pytest.raises(CassetteError, match="the request's own credential is in the response body"):
+        await record(tmp_path / "b.yaml", scripted(b"it was gateway-credential"), sent)
+
+    assert {only(tmp_path / "a.yaml").request.headers[name] for name in headers} == {"[redacted]"}
 
 
 async def test_a_broken_cassette_stops_before_anything_is_sent(tmp_path: Path) -> None:

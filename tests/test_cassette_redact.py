@@ -38,6 +38,22 @@ def test_credentials_in_headers_are_replaced_whatever_their_case() -> None:
     assert redact_response_headers({"Set-Cookie": "a=b"}) == {"set-cookie": "[redacted]"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ocp-Apim-Subscription-Key",
+        "x-litellm-key",
+        "Helicone-Auth",
+        "cf-access-client-secret",
+        "X-AccessToken",
+        "x_password",
+    ],
+)
+def test_a_request_header_named_like_a_credential_is_one(name: str) -> None:
+    assert redact_request_headers({name: KEY}) == {name.lower(): "[redacted]"}
+    assert [secret.value for secret in request_secrets("https://e.test", {name: f"Bearer {KEY}"})] == [KEY]
+
+
 def test_volatile_headers_are_left_out_and_telling_ones_kept() -> None:
     headers = {
         "date": "now", "cf-ray": "1", "x-request-id": "2", "x-ratelimit-remaining": "3", "server-timing": "4",

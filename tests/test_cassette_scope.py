@@ -146,13 +146,21 @@ async def test_none_replays_and_makes_no_transport(settings: Settings, source: S
     assert source.made == 0
 
 
-async def test_once_records_a_whole_call_and_then_replays(settings: Settings, source: Source) -> None:
+async def test_once_records_a_whole_call_where_there_is_no_file(settings: Settings, source: Source) -> None:
     assert await ask(source, settings, "A", "B", "A", mode="once") == serials(1, 2, 3)
-    assert await ask(source, settings, "A", "B", "A", mode="once") == serials(1, 2, 3)
-    assert source.made == 1
 
+    assert source.made == 1
+    assert recorded(settings) == serials(1, 2, 3)
+
+
+async def test_once_only_replays_a_file_that_was_there(settings: Settings, source: Source) -> None:
+    await record(settings.cassette_dir / "a.yaml", EchoTransport(), *map(request, "ABA"))
+
+    for _ in range(2):
+        assert await ask(source, settings, "A", "B", "A", mode="once") == serials(1, 2, 3)
     with pytest.raises(CassetteMismatch):
         await ask(source, settings, "C", mode="once")
+    assert source.made == 0
 
 
 async def test_new_episodes_replays_what_it_has_and_records_the_rest(
@@ -236,7 +244,7 @@ def scripted_source(*chunks: bytes) -> Source:
 async def test_a_block_records_and_keeps_an_answer_nobody_finished(
     settings: Settings, source: Source
 ) -> None:
-    with use("a", mode="once"):
+    with use("a", mode="all"):
         response = await wrap(source, None, settings=settings).send(request())
         await anext(response.chunks)
 

@@ -135,6 +135,27 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(tmp_path: 
     assert "AQUILA_CASSETTE_DIR" in str(caught.value)
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows_and_no_longer(tmp_path: Path) -> None:
+    longest = tmp_path / f"{'x' * 250}.yaml"
+    store = open_store(longest)
+    store.finish(store.reserve("a", {}), interaction())
+    assert [path.name for path in tmp_path.iterdir()] == [longest.name]
+
+    for path in (tmp_path / f"{'x' * 251}.yaml", tmp_path / ("x" * 256) / "a.yaml"):
+        with pytest.raises(CassetteError, match=r"\(File name too long\); give it a shorter name$"):
+            open_store(path)
+
+
+def test_files_that_a_killed_process_left_behind_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    for number in range(1000):
+        (tmp_path / f".a.yaml.{os.getpid()}-{number}.tmp").touch()
+
+    write(path, "new")
+
+    assert path.read_text() == "new"
+
+
 FULL_DISK = """
 import resource, sys
 from pathlib import Path

@@ -56,6 +56,25 @@ def test_a_broken_cassette_is_listed_with_the_reason_and_fails(tmp_path: Path) -
     assert lines[3].endswith(", 1 broken")
 
 
+def test_what_cannot_be_read_is_broken_and_the_others_are_listed(tmp_path: Path) -> None:
+    save(tmp_path / "good.yaml", interaction())
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+
+    code, lines = ls(tmp_path)
+
+    assert code == 1
+    assert lines[1].split()[:2] == ["good", "1"]
+    assert [line.split(":")[:2] for line in lines[2:-1]] == [
+        ["folder", " broken"],
+        ["gone", " broken"],
+        ["loop", " broken"],
+    ]
+    assert lines[3].endswith("gone.yaml is a link to a file that does not exist; remove it")
+    assert lines[-1].endswith(", 3 broken")
+
+
 def test_an_edited_cassette_is_marked(tmp_path: Path) -> None:
     path = save(tmp_path / "a.yaml", interaction())
     write(path, path.read_text().replace("data: [DONE]", "data: edited"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +177,21 @@ def test_importing_aquila_opens_nothing_and_loads_no_http_library_before_it_is_n
     ).stdout
 
     assert output.splitlines() == ["[] [] []", "[]"]
+
+
+async def test_the_calls_of_a_client_share_its_cassette(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AQUILA_CASSETTE_DIR", str(tmp_path))
+    answers = ScriptedTransport(*(Answer(chunks=wire.answer(text)) for text in ("first", "second")))
+
+    monkeypatch.setenv("AQUILA_CASSETTES", "once")
+    recording = aquila.Client(transport=answers, cassette="shared")
+    recorded = [(await recording.ask("hi")).text for _ in range(2)]
+    monkeypatch.setenv("AQUILA_CASSETTES", "none")
+    replaying = aquila.Client(cassette="shared")
+    replayed = [(await replaying.ask("hi")).text for _ in range(2)]
+
+    assert recorded == replayed == ["first", "second"]
+    with pytest.raises(aquila.CassetteMismatch, match="already played"):
+        await replaying.ask("hi")

@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aquila.cassette.mode import Mode, resolve_mode
-from aquila.cassette.scope import use, wrap
+from aquila.cassette.scope import Scope, use, wrap
 
 if TYPE_CHECKING:
     from aquila.cassette.record import RecordTransport
     from aquila.cassette.replay import ReplayTransport
 
-__all__ = ["Mode", "RecordTransport", "ReplayTransport", "resolve_mode", "use", "wrap"]
+__all__ = ["Mode", "RecordTransport", "ReplayTransport", "Scope", "resolve_mode", "use", "wrap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from aquila.cassette import session
+from aquila.cassette.disk import signature
 from aquila.cassette.mode import Mode
 from aquila.cassette.record import Recorder
 from aquila.cassette.replay import Player
@@ -25,6 +28,7 @@ class Deck:
         self._path = path
         self._mode = mode
         self._secrets = tuple(secrets)
+        self._opening = threading.Lock()
         self._opened = False
         self._player: Player | None = None
         self._recorder: Recorder | None = None
@@ -49,7 +53,7 @@ class Deck:
         return await self._recorder.send(inner(), request)
 
     def close(self) -> None:
-        """Write what has come of answers that nobody finished reading.
+        """Write what has come of answers that nobody finished reading. The deck may be used again.
 
         Raises:
             CassetteError: A secret is still inside, or the file cannot be written.
@@ -59,19 +63,16 @@ class Deck:
 
     def _open(self) -> None:
         # Decided at the first request, once: the file that a recording makes must not turn it into a replay.
-        if self._opened:
-            return
-        self._opened = True
-        exists = self._path.exists()
-        if self._mode == "none" or (exists and self._mode in {"once", "new_episodes"}):
-            self._player = Player(self._path)
-        if self._mode in {"all", "rewrite", "new_episodes"} or (not exists and self._mode == "once"):
-            self._recorder = Recorder(
-                self._path,
-                secrets=self._secrets,
-                replaces=self._mode == "all",
-                rewrite=self._mode == "rewrite",
-            )
+        with self._opening:
+            if self._opened:
+                return
+            exists = signature(self._path) is not None
+            goes_on = self._mode == "once" and (not exists or session.has_begun(self._path))
+            if self._mode == "none" or (exists and not goes_on and self._mode in {"once", "new_episodes"}):
+                self._player = Player(self._path)
+            if goes_on or self._mode in {"all", "rewrite", "new_episodes"}:
+                self._recorder = Recorder(self._path, secrets=self._secrets, mode=self._mode)
+            self._opened = True
 
 
 class DeckTransport:

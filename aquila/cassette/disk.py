@@ -6,18 +6,24 @@ import errno
 import os
 from contextlib import suppress
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
 from aquila.cassette.interaction import Interaction
 from aquila.cassette.parse import load
 from aquila.errors import CassetteError
 
-#: What tells one state of a file from another: time of change in nanoseconds, size in bytes, inode.
-Signature = tuple[int, int, int]
-
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_serial = count()
+
+
+class Signature(NamedTuple):
+    """What tells one state of a file from another."""
+
+    #: Time of change, in nanoseconds.
+    changed_at: int
+    size: int
+    inode: int
 
 
 def signature(path: Path) -> Signature | None:
@@ -32,7 +38,7 @@ def signature(path: Path) -> Signature | None:
         return None
     except OSError as error:
         raise CassetteError(_unreadable(path, error)) from error
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return Signature(found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def read(path: Path) -> tuple[Interaction, ...] | None:
@@ -55,9 +61,9 @@ def make_folder(path: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CassetteError(_unwritable(path, error)) from error
+        raise CassetteError(unwritable(path, error)) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise CassetteError(_unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
+        raise CassetteError(unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
 
 
 def write(path: Path, text: str) -> None:
@@ -66,7 +72,9 @@ def write(path: Path, text: str) -> None:
     Raises:
         CassetteError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}.tmp")
+    # A killed process leaves its file behind and another may get its number; and the name must not be longer than
+    # the cassette's own, which may be as long as the file system allows.
+    temporary = path.with_name(f".{uuid4().hex[:16]}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(text.encode())
@@ -76,7 +84,18 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise CassetteError(_unwritable(path, error)) from error
+        raise CassetteError(unwritable(path, error)) from error
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """Say why a cassette cannot be written, and what helps."""
+    remedy = "make its folder writable or set AQUILA_CASSETTE_DIR to one that is"
+    if error.errno in _FULL:
+        remedy = "free disk space or raise the file size limit (ulimit -f) and run again"
+    elif error.errno == errno.ENAMETOOLONG:
+        remedy = "give it a shorter name"
+    kept = "; the file that was there is unchanged" if _exists(path) else ""
+    return f"cassette {path} cannot be written ({error.strerror}); {remedy}{kept}"
 
 
 @lru_cache(maxsize=64)
@@ -89,12 +108,15 @@ def _read(path: Path, _state: Signature) -> tuple[Interaction, ...]:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    return f"cassette {path} cannot be read ({error.strerror}); check its permissions and AQUILA_CASSETTE_DIR"
+    remedy = "check its permissions and AQUILA_CASSETTE_DIR"
+    if error.errno == errno.ENAMETOOLONG:
+        remedy = "give it a shorter name"
+    return f"cassette {path} cannot be read ({error.strerror}); {remedy}"
 
 
-def _unwritable(path: Path, error: OSError) -> str:
-    remedy = "make its folder writable or set AQUILA_CASSETTE_DIR to one that is"
-    if error.errno in _FULL:
-        remedy = "free disk space or raise the file size limit (ulimit -f) and run again"
-    kept = "; the file that was there is unchanged" if path.exists() else ""
-    return f"cassette {path} cannot be written ({error.strerror}); {remedy}{kept}"
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True

@@ -70,3 +70,9 @@ class Interaction:
     def body(self) -> bytes:
         """The whole body of the answer, decoded."""
         return b"".join(chunk.data for chunk in self.chunks)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it ended at the provider's: not for want of a connection, and not because its reader stopped."""
+        unanswered = self.failure is not None and self.status == NO_ANSWER_STATUS
+        return not unanswered and self.end not in {"cut", "abandoned"}

@@ -34,7 +34,12 @@ def canonical(body: bytes) -> bytes:
 
 
 def pretty(body: bytes) -> str | None:
-    """Give the form in which bodies are reviewed: one field a line, in the sender's order. None when it is not JSON."""
+    """Give the form in which bodies are reviewed: one field a line, in the sender's order.
+
+    None when it is no JSON object or array: what is not compared as JSON must stay as it is.
+    """
+    if parse(body) is None:
+        return None
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,9 +13,12 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from aquila.cassette import session
 from aquila.cassette.interaction import End, Failure
 from aquila.cassette.match import request_key
+from aquila.cassette.mode import Mode
 from aquila.cassette.redact import Secret, environment_secrets
+from aquila.cassette.slot import Slot
 from aquila.cassette.store import Replaceable, Store, open_store
 from aquila.cassette.tape import Tape
 from aquila.errors import ConnectionFailed, TimeoutExceeded
@@ -32,9 +36,10 @@ class Recorder:
     Args:
         path: The cassette; nothing is read or written before the first request.
         secrets: Values that must not be written, besides those of the environment and of the request itself.
-        replaces: Whether an interaction takes the place of an equal one that was in the file before; else all are
-            kept and new ones follow.
-        rewrite: Whether this process's first recording to the file drops all that was in it.
+        mode: `all` puts an interaction in the place of an equal one that was in the file before this process's
+            recording, None in the place of one from before this recorder's; `rewrite` drops all that was there before
+            this process's recording; in the others all are kept and new ones follow. In `once` nothing is written
+            until an answer has come to its end.
         clock: Seconds, for the times of chunks.
         now: The time of day, aware.
     """
@@ -44,20 +49,21 @@ class Recorder:
         path: Path,
         *,
         secrets: Iterable[str] = (),
-        replaces: bool = True,
-        rewrite: bool = False,
+        mode: Mode | None = None,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._path = path
         self._given = tuple(Secret("a secret given to the recorder", value) for value in secrets if value)
-        self._replaces = replaces
-        self._rewrite = rewrite
+        self._mode = mode
         self._clock = clock
         self._now = now
         self._store: Store | None = None
         self._replaceable: Replaceable = {}
+        self._opening = threading.Lock()
         self._tapes: set[Tape] = set()
+        #: Those that may wait for a reason to make the file.
+        self._waiting: list[Slot] = []
 
     async def send(self, inner: Transport, request: Request) -> TransportResponse:
         """Send a request through `inner`, without content encoding, and record what comes.
@@ -107,15 +113,29 @@ class Recorder:
         """
         while self._tapes:
             self._tapes.pop().abandon()
+        if self._store is not None:
+            self._store.withdraw(self._waiting)
+        self._waiting.clear()
+
+    def _opened(self) -> Store:
+        with self._opening:
+            if self._store is None:
+                store = open_store(self._path, rewrite=self._mode == "rewrite")
+                if self._mode in {None, "all"}:
+                    recorded = session.renewed(self._path) if self._mode else frozenset()
+                    self._replaceable = store.replaceable(but=recorded)
+                self._store = store
+            return self._store
 
     def _tape(self, request: Request) -> Tape:
-        if self._store is None:
-            self._store = open_store(self._path, rewrite=self._rewrite)
-            self._replaceable = self._store.replaceable() if self._replaces else {}
+        store = self._opened()
         key = request_key(request)
+        slot = store.reserve(key, self._replaceable, mode=self._mode)
+        if self._mode == "once":
+            self._waiting.append(slot)
         tape = Tape(
-            self._store,
-            self._store.reserve(key, self._replaceable),
+            store,
+            slot,
             request,
             key=key,
             secrets=(*self._given, *environment_secrets(os.environ)),

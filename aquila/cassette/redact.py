@@ -20,6 +20,7 @@ REDACTED = "[redacted]"
 #: Shorter values stand in prose by accident.
 SHORTEST_SECRET = 8
 
+#: Those of known names, in requests and responses.
 SECRET_HEADERS = frozenset({
     "api-key",
     "authorization",
@@ -45,6 +46,9 @@ VOLATILE_RESPONSE_HEADERS = frozenset({
     "x-response-time", "x-runtime",
 })  # fmt: skip
 VOLATILE_RESPONSE_PREFIXES = ("anthropic-ratelimit-", "cf-", "x-ratelimit-")
+
+#: What gateways call their own: `Ocp-Apim-Subscription-Key`, `Helicone-Auth`, `cf-access-client-secret`.
+_SECRET_WORD = re.compile("auth|key|password|secret|token")
 
 _SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _TOKEN_START = rb"(?<![A-Za-z0-9_-])"
@@ -77,7 +81,7 @@ class Leak:
 def redact_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Replace credentials and leave out what changes with each request."""
     return {
-        name: REDACTED if name in SECRET_HEADERS else value
+        name: REDACTED if _is_secret(name) else value
         for name, value in _lower(headers)
         if name not in VOLATILE_REQUEST_HEADERS
     }
@@ -113,7 +117,7 @@ def environment_secrets(environ: Mapping[str, str]) -> tuple[Secret, ...]:
 
 def request_secrets(url: str, headers: Mapping[str, str]) -> tuple[Secret, ...]:
     """Collect a request's own credentials: those that redaction replaces."""
-    values = [value.rpartition(" ")[2] for name, value in _lower(headers) if name in SECRET_HEADERS]
+    values = [value.strip().rpartition(" ")[2] for name, value in _lower(headers) if _is_secret(name)]
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -180,6 +184,11 @@ def _forms(value: str) -> Iterator[bytes]:
 def _redact_parameter(piece: str) -> str:
     name, equals, _ = piece.partition("=")
     return f"{name}={REDACTED}" if equals and unquote(name).lower() in SECRET_PARAMETERS else piece
+
+
+def _is_secret(request_header: str) -> bool:
+    # A harmless header that is redacted costs nothing: headers do not count when requests are compared.
+    return request_header in SECRET_HEADERS or _SECRET_WORD.search(request_header) is not None
 
 
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -64,6 +65,7 @@ class Player:
         self._speed = speed
         self._clock = clock
         self._sleep = sleep
+        self._reading = threading.Lock()
         self._index: Index | None = None
 
     def find(self, request: Request) -> Interaction | None:
@@ -73,13 +75,14 @@ class Player:
             CassetteMissing: There is no such file.
             CassetteError: The file is broken.
         """
-        if self._index is None:
-            interactions = read(self._path)
-            if interactions is None:
-                raise CassetteMissing(
-                    f"cassette {self._path} does not exist; record it: AQUILA_CASSETTES=once {_command()}"
-                )
-            self._index = Index(interactions)
+        with self._reading:
+            if self._index is None:
+                interactions = read(self._path)
+                if interactions is None:
+                    raise CassetteMissing(
+                        f"cassette {self._path} does not exist; record it: AQUILA_CASSETTES=once {_command()}"
+                    )
+                self._index = Index(interactions)
         return self._index.claim(request_key(request))
 
     def claim(self, request: Request) -> Interaction:
@@ -218,8 +221,9 @@ class _Playback:
             _fail(self._interaction.failure)
         if self._interaction.end in {"cut", "abandoned"}:
             raise CassetteError(
-                f"cassette {self._path}: the reader read {self._position} chunks of this answer when it was recorded "
-                f"and now asks for more; record it again: AQUILA_CASSETTES=rewrite {_command()}"
+                f"cassette {self._path}: the recording of this answer was ended by its reader (for example by a "
+                f"time-out) after {self._position} chunk{'' if self._position == 1 else 's'}, and now more is asked "
+                f"for; record it again: AQUILA_CASSETTES=rewrite {_command()}"
             )
         raise StopAsyncIteration
 

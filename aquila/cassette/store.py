@@ -1,7 +1,7 @@
 """The recording side of a cassette file: one object for each path in a process, so that no recorder loses another's work.
 
 A place is reserved when a request starts, so that the file keeps the order of requests whatever answer ends first; the
-file is written after each finished interaction.
+file is written after each finished interaction. What other processes have written meanwhile is kept.
 """
 
 from __future__ import annotations
@@ -9,30 +9,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from aquila.cassette import session
 from aquila.cassette.disk import Signature, make_folder, read, signature, write
+from aquila.cassette.exclusive import exclusive
 from aquila.cassette.format import assemble, render
 from aquila.cassette.interaction import Interaction
-
-
-class Slot:
-    """The place of one interaction in its file; empty until the answer has ended."""
-
-    __slots__ = ("interaction", "replaces", "seq", "text")
-
-    def __init__(
-        self, seq: int, *, interaction: Interaction | None = None, replaces: Slot | None = None
-    ) -> None:
-        self.seq = seq
-        self.interaction = interaction
-        #: The slot this one takes the place of once it is finished.
-        self.replaces = replaces
-        #: The interaction as YAML, written once.
-        self.text: str | None = None
-
+from aquila.cassette.mode import Mode
+from aquila.cassette.slot import Mark, Slot, mark, merge, next_seq
 
 #: Recorded interactions that may be replaced by equal ones, by digest.
 Replaceable = dict[str, deque[Slot]]
@@ -43,14 +31,12 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: Guards what is in memory. It is never held while a file is written: an event loop may wait for it.
         self._lock = threading.Lock()
+        self._saving = threading.Lock()
         self._slots: list[Slot] = []
         self._state: Signature | None = None
-        self._unfinished = 0
         self._rewriting = False
-        #: Number of the last change in memory, and of the last one on disk.
-        self._changed = 0
-        self._saved = 0
 
     def refresh(self, *, empty: bool) -> None:
         """Read the file again if it has changed and nothing is being recorded.
@@ -63,35 +49,35 @@ class Store:
         """
         make_folder(self.path)
         with self._lock:
-            if self._unfinished or self._saved != self._changed:
-                return
+            if any(slot.is_pending for slot in self._slots):
+                return  # Saving does it.
             state = signature(self.path)
             self._rewriting = empty
             if empty:
-                self._slots = []
+                self._slots, self._state = [], None
             elif state != self._state:
-                found = read(self.path) or ()
-                self._slots = [_filled(number, interaction) for number, interaction in enumerate(found)]
-            self._state = state
+                self._slots, self._state = merge(self._slots, read(self.path) or ()), state
 
-    def replaceable(self) -> Replaceable:
-        """Give the interactions that are there now, for a recorder that replaces equal ones."""
+    def replaceable(self, *, but: AbstractSet[Mark] = frozenset()) -> Replaceable:
+        """Give the interactions that are there now, for a recorder that replaces equal ones.
+
+        Args:
+            but: Those that must stay.
+        """
         found: Replaceable = {}
         with self._lock:
             for slot in self._slots:
-                if slot.interaction is not None:
+                if slot.interaction is not None and not (but and mark(slot.interaction) in but):
                     found.setdefault(slot.interaction.key, deque()).append(slot)
         return found
 
-    def reserve(self, key: str, replaceable: Replaceable) -> Slot:
+    def reserve(self, key: str, replaceable: Replaceable, *, mode: Mode | None = None) -> Slot:
         """Take a place for a request that starts now: that of an equal interaction, else one at the end."""
         with self._lock:
             equals = replaceable.get(key)
             replaces = equals.popleft() if equals else None
-            seq = replaces.seq if replaces else max((slot.seq for slot in self._slots), default=-1) + 1
-            slot = Slot(seq, replaces=replaces)
+            slot = Slot(replaces.seq if replaces else next_seq(self._slots), replaces=replaces, mode=mode)
             self._slots.append(slot)
-            self._unfinished += 1
             return slot
 
     def release(self, slot: Slot) -> None:
@@ -99,10 +85,11 @@ class Store:
         with self._lock:
             if slot.interaction is None:
                 self._slots.remove(slot)
-                self._unfinished -= 1
 
     def finish(self, slot: Slot, interaction: Interaction) -> None:
         """Fill a place and write the file. An abandoned answer that ends after all fills its place again.
+
+        Nothing is written as long as there is no file and no interaction is reason enough to make one.
 
         Raises:
             CassetteError: The file cannot be written; the interaction is kept in memory for the next save.
@@ -110,30 +97,59 @@ class Store:
         numbered = replace(interaction, seq=slot.seq)
         text = render(numbered)
         with self._lock:
-            self._unfinished -= slot.interaction is None
-            slot.interaction, slot.text = numbered, text
+            slot.fill(numbered, text)
+            if slot not in self._slots:
+                self._slots.append(slot)
             if slot.replaces in self._slots:
                 self._slots.remove(slot)
                 self._slots[self._slots.index(slot.replaces)] = slot
-            slot.replaces = None
-            self._changed += 1
-            change = self._changed
-        self._save(change)
+        self._save(slot)
 
-    def _save(self, change: int) -> None:
+    def withdraw(self, slots: Iterable[Slot]) -> None:
+        """Forget those of the interactions that waited for a reason to make the file and found none."""
         with self._lock:
-            if self._saved >= change:
+            for slot in slots:
+                if slot in self._slots and slot.saved is None and not slot.begins_file:
+                    self._slots.remove(slot)
+
+    def _save(self, slot: Slot) -> None:
+        with self._saving:
+            if not slot.is_pending:
                 return  # A save that started later has written this change too.
-            saving = self._changed
-            write(self.path, assemble(_texts(self._slots)))
-            self._saved = saving
-            self._state = signature(self.path)
-            if self._rewriting:
-                _rewritten.add(self.path)
+            with exclusive(self.path):
+                self._catch_up()
+                with self._lock:
+                    if self._state is None and not any(slot.begins_file for slot in self._slots):
+                        return
+                    written = [
+                        (slot, slot.interaction) for slot in self._slots if slot.interaction is not None
+                    ]
+                    text = assemble(_texts(slot for slot, _ in written))
+                write(self.path, text)
+                state = signature(self.path)
+            with self._lock:
+                self._state = state
+                self._note(written)
+
+    def _catch_up(self) -> None:
+        state = signature(self.path)
+        if self._rewriting or state == self._state:
+            return
+        found = read(self.path) or ()
+        with self._lock:
+            self._slots, self._state = merge(self._slots, found), state
+
+    def _note(self, written: Iterable[tuple[Slot, Interaction]]) -> None:
+        for slot, interaction in written:
+            if slot.saved is not interaction:
+                slot.saved, slot.replaces = interaction, None
+                session.note_saved(self.path, slot)
+        if self._rewriting:
+            self._rewriting = False
+            session.note_rewritten(self.path)
 
 
 _stores: WeakValueDictionary[Path, Store] = WeakValueDictionary()
-_rewritten: set[Path] = set()
 _stores_lock = threading.Lock()
 
 
@@ -147,15 +163,13 @@ def open_store(path: Path, *, rewrite: bool = False) -> Store:
     Raises:
         CassetteError: The file is broken, or its folder cannot be written to.
     """
+    make_folder(path)
+    signature(path)  # What cannot be looked at cannot be resolved either.
     path = path.resolve()
     with _stores_lock:
         store = _stores.setdefault(path, Store(path))
-        store.refresh(empty=rewrite and path not in _rewritten)
+        store.refresh(empty=rewrite and not session.has_rewritten(path))
     return store
-
-
-def _filled(number: int, interaction: Interaction) -> Slot:
-    return Slot(number if interaction.seq is None else interaction.seq, interaction=interaction)
 
 
 def _texts(slots: Iterable[Slot]) -> Iterable[str]:

@@ -21,7 +21,8 @@ from aquila.cassette.redact import (
     request_secrets,
     written_fields,
 )
-from aquila.cassette.store import Slot, Store
+from aquila.cassette.slot import Slot
+from aquila.cassette.store import Store
 from aquila.errors import CassetteError
 from aquila.transport.base import Request
 

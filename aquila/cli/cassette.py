@@ -65,16 +65,19 @@ class _Listing:
 
     def add(self, path: Path) -> None:
         # PyYAML belongs to the `cassettes` extra: the other commands work without it.
-        from aquila.cassette.disk import read  # noqa: PLC0415
+        from aquila.cassette.disk import read, signature  # noqa: PLC0415
         from aquila.cassette.summary import summarise  # noqa: PLC0415
 
         name = path.relative_to(self._root).with_suffix("").as_posix()
         try:
-            summary = summarise(read(path) or ())
+            state, interactions = signature(path), read(path)
         except CassetteError as error:
             self.broken.append(f"{name}: broken: {error}")
             return
-        size = path.stat().st_size
+        if state is None or interactions is None:
+            self.broken.append(f"{name}: broken: {path} is a link to a file that does not exist; remove it")
+            return
+        summary, size = summarise(interactions), state.size
         age = f"{(self._now - summary.oldest).days}d" if summary.oldest is not None else "-"
         ends = ", ".join(
             end if count == summary.interactions else f"{count} {end}" for end, count in summary.ends
