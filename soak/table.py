@@ -1,0 +1,111 @@
+"""The one table, as text. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from soak.plan import KINDS
+from soak.quiet import STREAMS, Measured
+from soak.storm import Book
+from soak.verdict import Verdict
+
+Row = tuple[str, str]
+FAULTS = (
+    "kill -9 of a worker",
+    "SIGTERM of a worker",
+    "SIGSTOP beyond the lease",
+    "FLUSHALL",
+    "kill -9 of Valkey",
+)
+WIDTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the book does not know."""
+
+    seed: int
+    #: Starts of workers that had to be repeated because Valkey was away.
+    repeated: int
+    seconds: float
+
+
+def render(run: Run, book: Book, verdict: Verdict, measured: Measured) -> str:
+    """Give the table."""
+    rows = [
+        *_scenario(run, book),
+        *_jobs(book, verdict),
+        *_live(verdict),
+        *_figures(run, verdict, measured),
+    ]
+    wide = max(len(name) for name, _ in rows)
+    line = "-" * max(WIDTH, wide + 12)
+    return "\n".join([line, *(f"{name:<{wide}}  {value}" for name, value in rows), line])
+
+
+def accuse(verdict: Verdict) -> str:
+    """Name what was broken, job by job; empty if nothing was."""
+    return "\n".join(
+        f"BROKEN: {promise}: {said}" for promise, found in verdict.broken().items() for said in found
+    )
+
+
+def _scenario(run: Run, book: Book) -> Iterator[Row]:
+    kinds = Counter(entry.kind for entry in book.entries.values())
+    yield "seed", str(run.seed)
+    yield "jobs in the storm", str(sum(kinds[kind] for kind in KINDS))
+    yield "  of each kind", ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS)
+    yield "jobs beside it", ", ".join(f"{kind} {n}" for kind, n in kinds.items() if kind not in KINDS)
+    for fault in FAULTS:
+        yield fault, str(book.facts[fault])
+    again = f" ({run.repeated} more while Valkey was away)" if run.repeated else ""
+    yield "starts of a worker", f"{book.facts['starts']}{again}"
+
+
+def _jobs(book: Book, verdict: Verdict) -> Iterator[Row]:
+    yield "completed", str(verdict.states["completed"])
+    yield "cancelled", str(verdict.states["cancelled"])
+    yield "discarded (must be 0)", str(verdict.states["discarded"])
+    yield "lost (must be 0)", str(len(verdict.lost))
+    yield "recorded output wrong (must be 0)", str(len(verdict.wrong_output))
+    yield "cancelled but not, or the reverse (must be 0)", str(len(verdict.wrong_cancel))
+    yield "attempts not accounted for (must be 0)", str(len(verdict.wrong_attempts))
+    held = sum(len(kill.held) for kill in book.kills)
+    yield "with more than one attempt", f"{verdict.more_attempts} ({held} times held by a killed worker)"
+
+
+def _live(verdict: Verdict) -> Iterator[Row]:
+    for name, counter in (
+        ("live streams read", verdict.live),
+        ("streams read again at the end", verdict.late),
+    ):
+        emptied = f"{counter['from_row']} cut short by an emptied Redis"
+        yield name, f"{counter['readers']}, {counter['reconnects']} reconnects, {emptied}"
+    yield "  with a gap or a duplicate (must be 0)", str(len(verdict.wrong_stream))
+    yield "tracebacks of workers (must be 0)", str(len(verdict.tracebacks))
+    yield "workers that ended by themselves (must be 0)", str(len(verdict.deserters))
+
+
+def _figures(run: Run, verdict: Verdict, measured: Measured) -> Iterator[Row]:
+    runs = verdict.reruns
+    said = f"{_part(runs, 0.5):.2f} / {_part(runs, 0.99):.2f} / {max(runs):.2f} s" if runs else "-"
+    yield "re-run after kill -9, p50 / p99 / max", said
+    ups = [1000 * up for up in measured.pick_ups]
+    said = f"{_part(ups, 0.5):.1f} / {_part(ups, 0.99):.1f} ms" if ups else "-"
+    yield "idle pick-up, p50 / p99", said
+    yield "plain functions in a quiet phase", _or_dash(measured.plain_per_second, "{:.0f} jobs/s")
+    yield f"RSS of a worker with {STREAMS} open streams", _or_dash(measured.rss_mib, "{:.0f} MiB")
+    yield "  its OS threads", _or_dash(measured.threads, "{}")
+    yield "total", f"{run.seconds:.0f} s"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _part(values: Sequence[float], part: float) -> float:
+    """Give the value below which that part of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
