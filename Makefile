@@ -41,6 +41,10 @@ check: $(STAMP)  ## Lint, types, import direction, the code blocks of the docs
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
+soak: $(STAMP)  ## Send a thousand jobs through a storm of faults
+	@echo "==> The soak: workers and servers are killed, paused and emptied; about three minutes"
+	@$(BIN)/python soak/jobs.py
+
 bench: $(STAMP)  ## Measure CPU for each chunk against the peers, in one run
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/requirements.txt

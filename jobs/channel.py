@@ -128,13 +128,23 @@ class LiveWriter:
             self._dirty.pop(channel, None)
             if channel.stale:
                 return
-            job = channel.held.job
-            entries = [*channel.take(), Entry(terminal, job.attempt, data)]
-            args = append_args(job.job_id, job.epoch, entries, opens=True, ends=True, ttl=self._ttl)
             try:
-                await self._client.eval(*args)
+                if await self._append_end(channel, terminal, data) == LOST:
+                    # Redis was emptied since the last append. The outcome is stored, so nobody else can have had the
+                    # job, and all of it is said again.
+                    channel.lost = True
+                    await self._append_end(channel, terminal, data)
             except (redis.RedisError, OSError) as error:
-                logger.warning("job %s: readers learn its end from the row: %s", job.job_id, error)
+                logger.warning(
+                    "job %s: readers learn its end from the row: %s", channel.held.job.job_id, error
+                )
+
+    async def _append_end(self, channel: Channel, terminal: Terminal, data: dict[str, Any]) -> int:
+        job = channel.held.job
+        opens = channel.lost or not channel.opened
+        entries = [*channel.take(), Entry(terminal, job.attempt, data)]
+        args = append_args(job.job_id, job.epoch, entries, opens=opens, ends=True, ttl=self._ttl)
+        return int(await self._client.eval(*args))
 
     def _notify(self, channel: Channel, urgent: bool) -> None:  # noqa: FBT001 - a callback of one use
         if channel.stale:

@@ -12,9 +12,10 @@ from jobs import census
 from jobs.database import Database
 from jobs.embedded import SERVER_NAME
 from jobs.migrate import HEAD, current_version, version_problem
+from jobs.redis_client import without_password
 from jobs.settings import JobsSettings, read_jobs_settings
 from jobs.shadow import foreign_package, our_package
-from jobs.wire import Wire, without_password
+from jobs.wire import Wire
 
 
 def checks() -> list[Check]:

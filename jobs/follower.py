@@ -15,8 +15,8 @@ from anyio import to_thread
 from jobs import rows
 from jobs.broker import Runtime, runtime
 from jobs.live import TERMINAL, stream_key
+from jobs.redis_client import connect_async
 from jobs.rows import Job
-from jobs.wire import connect_async
 
 logger = logging.getLogger("jobs")
 

@@ -75,4 +75,5 @@ class Upkeep:
     def _maintain(self) -> None:
         wire = self._runtime.wire()
         wire.maintain(self._queues)
+        wire.reclaim(self._queues)
         relay.verify(self._runtime.database(), wire, older_than=self._lease)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import DecodeError
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from jobs.errors import BrokerUnavailable
+from jobs.redis_client import connect, unavailable
 from jobs.registry import PRIORITIES, ActorSpec
-
-#: Seconds without an answer before Redis counts as away.
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 10.0
 
 
 class Wire:
@@ -45,6 +40,10 @@ class Wire:
         self.channel = f"{self.namespace}:news"
         self.client = connect(url)
         self._lease_ms = int(lease * 1000)
+        #: Redis ids of the messages that this process has taken and not settled.
+        self._taken: set[str] = set()
+        #: Messages that Redis counts as taken by this process, which knows nothing of them, as of the last look.
+        self._strays: set[tuple[str, str]] = set()
         self.broker = self._broker(middleware, maintenance_chance=0)
         # Dramatiq does its maintenance by chance, with other commands; this one does it whenever it is asked.
         # One id for both, so that asking is a sign of life as well.
@@ -109,6 +108,7 @@ class Wire:
                 if len(found) < limit:
                     name = queue_of(queue_name, priority)
                     found += _decoded(self.broker.do_fetch(name, limit - len(found)))
+                    self._taken.update(message.options["redis_message_id"] for message in found)
         return found
 
     def ack(self, message: dramatiq.Message[Any]) -> None:
@@ -117,8 +117,10 @@ class Wire:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
+        redis_id = message.options["redis_message_id"]
+        self._taken.discard(redis_id)
         with self.translated():
-            self.broker.do_ack(message.queue_name, message.options["redis_message_id"])
+            self.broker.do_ack(message.queue_name, redis_id)
 
     def give_back(self, message: dramatiq.Message[Any]) -> None:
         """Put a message back that this process has taken and not begun.
@@ -126,8 +128,33 @@ class Wire:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
+        redis_id = message.options["redis_message_id"]
+        self._taken.discard(redis_id)
         with self.translated():
-            self.broker.do_requeue(message.queue_name, message.options["redis_message_id"])
+            self.broker.do_requeue(message.queue_name, redis_id)
+
+    def reclaim(self, queues: Iterable[str]) -> None:
+        """Put messages back that Redis counts as taken by this process, which never got them: an answer was lost.
+
+        A message must be a stray in two looks running: between its leaving the queue and its arrival here it is one too.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        names = [queue_of(queue_name, priority) for queue_name in queues for priority in PRIORITIES]
+        with self.translated():
+            pipe = self.client.pipeline(transaction=False)
+            for name in names:
+                pipe.smembers(f"{self.namespace}:__acks__.{self.broker.broker_id}.{name}")
+            seen = {
+                (name, member.decode())
+                for name, members in zip(names, pipe.execute(), strict=True)
+                for member in members
+            }
+            strays = {(name, redis_id) for name, redis_id in seen if redis_id not in self._taken}
+            for name, redis_id in strays & self._strays:
+                self.broker.do_requeue(name, redis_id)
+        self._strays = strays - self._strays
 
     def missing(self, announced: Iterable[tuple[str, str]]) -> list[str]:
         """Give the message ids, out of pairs of queue and id, that Redis does not hold.
@@ -204,62 +231,9 @@ class Wire:
             raise BrokerUnavailable(unavailable(error, self.url)) from error
 
 
-def connect(url: str) -> redis.Redis:
-    """Make a client that waits for a free connection instead of failing, and gives up soon when Redis is away."""
-    pool = redis.BlockingConnectionPool.from_url(
-        _plain_scheme(url),
-        max_connections=64,
-        timeout=ANSWER_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        retry=Retry(ConstantBackoff(0.05), 1),
-    )
-    return redis.Redis.from_pool(cast("redis.ConnectionPool", pool))
-
-
-def connect_async(url: str) -> Any:
-    """Make an asynchronous client; whoever makes it closes it on the same loop."""
-    from redis import asyncio as redis_asyncio  # noqa: PLC0415 - senders never need it
-    from redis.asyncio.retry import Retry as AsyncRetry  # noqa: PLC0415
-
-    pool = redis_asyncio.BlockingConnectionPool.from_url(
-        _plain_scheme(url),
-        max_connections=64,
-        timeout=ANSWER_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        retry=AsyncRetry(ConstantBackoff(0.05), 1),
-    )
-    return redis_asyncio.Redis.from_pool(pool)
-
-
 def queue_of(queue_name: str, priority: int) -> str:
     """Give the name in Redis of a queue's part for one priority."""
     return queue_name if priority == 0 else f"{queue_name}.{priority}"
-
-
-def unavailable(error: Exception, url: str) -> str:
-    """Say in one line that Redis is away, and what helps."""
-    said = str(error).strip().rstrip(".").splitlines()
-    address = without_password(url)
-    return f"Redis at {address} does not answer: {said[0] if said else type(error).__name__}; check AQUILA_REDIS_URL"
-
-
-def without_password(url: str) -> str:
-    """Give a Redis URL as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}".partition("?")[0]
-
-
-def _plain_scheme(url: str) -> str:
-    for ours, theirs in (
-        ("valkey+unix://", "unix://"),
-        ("valkeys://", "rediss://"),
-        ("valkey://", "redis://"),
-    ):
-        if url.startswith(ours):
-            return theirs + url.removeprefix(ours)
-    return url
 
 
 def _decoded(payloads: Iterable[bytes | None]) -> Iterator[dramatiq.Message[Any]]:

@@ -24,11 +24,11 @@ from jobs.fetch import Fetcher
 from jobs.lease import Health, LeaseKeeper
 from jobs.news import listen
 from jobs.policy import leaf
+from jobs.redis_client import connect_async, without_password
 from jobs.registry import actors
 from jobs.settings import DEFAULT_LIMIT
 from jobs.threads import Threads
 from jobs.upkeep import Upkeep
-from jobs.wire import connect_async, without_password
 
 logger = logging.getLogger("jobs")
 
@@ -81,7 +81,8 @@ class Worker:
         database, lease = self._runtime.database(), self._runtime.settings.lease
         await database.awrite(census.enrol, self._id, self._queues, lease)
         try:
-            async with connect_async(wire.url) as client:
+            # An append that is sent twice would say its text twice; what gets no answer is said again from the start.
+            async with connect_async(wire.url, retries=0) as client:
                 await self._work(client)
         finally:
             with anyio.CancelScope(shield=True):

@@ -21,6 +21,14 @@ from jobs.sqltypes import SafeText, UtcDateTime, db_now
 pytest_plugins = ["job_fixtures"]
 
 
+def prepared(database: Database, *, own: bool) -> str:
+    """Prepare a database and leave no connection to it behind."""
+    try:
+        return prepare(database, own=own)
+    finally:
+        database.close()
+
+
 def clock(connection: Connection, offset: float) -> datetime:
     return connection.execute(select(db_now(offset))).scalar_one()
 
@@ -86,7 +94,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"this is prose, not a database, and it is long enough to be looked at" * 20)
 
     with pytest.raises(StorageError, match="not a database"):
-        prepare(Database(f"sqlite:///{path}"), own=True)
+        prepared(Database(f"sqlite:///{path}"), own=True)
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
@@ -108,7 +116,7 @@ def test_a_database_of_another_kind_is_refused(url: str) -> None:
 
 def test_missing_tables_name_the_command_that_makes_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="aquila db upgrade"):
-        prepare(Database(f"sqlite:///{tmp_path / 'x.db'}"), own=False)
+        prepared(Database(f"sqlite:///{tmp_path / 'x.db'}"), own=False)
 
 
 def test_a_full_disk_is_one_line_that_says_so(tmp_path: Path) -> None:
@@ -145,18 +153,18 @@ def test_two_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
 
     with ThreadPoolExecutor(6) as pool:
-        names = set(pool.map(lambda _: prepare(Database(url), own=True), range(6)))
+        names = set(pool.map(lambda _: prepared(Database(url), own=True), range(6)))
 
     assert len(names) == 1
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    prepare(Database(f"sqlite:///{path}"), own=True)
+    prepared(Database(f"sqlite:///{path}"), own=True)
     connection = sqlite3.connect(path)
     with connection:
         connection.execute("UPDATE aquila_alembic_version SET version_num = '9999'")
     connection.close()
 
     with pytest.raises(ConfigError, match="newer Aquila"):
-        prepare(Database(f"sqlite:///{path}"), own=True)
+        prepared(Database(f"sqlite:///{path}"), own=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from jobs.channel import Channel, LiveWriter
 from jobs.claims import Claim
 from jobs.database import Database
 from jobs.live import APPENDED, LOST, STALE, Entry, append_args, stream_key
-from jobs.wire import connect_async
+from jobs.redis_client import connect_async
 
 pytest_plugins = ["job_fixtures"]
 
@@ -171,3 +172,48 @@ async def test_without_redis_writing_neither_waits_nor_fails(database: Database)
         await writer.live.end(channel, "done", {})
 
     assert channel.text == "a"
+
+
+async def test_a_stream_that_redis_lost_before_its_last_words_is_said_again_whole(
+    client: Any, database: Database
+) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    channel.append("chunk", {"text": "a"})
+    await writer.live.flush()
+    await client.flushall()
+    channel.append("chunk", {"text": "b"})
+
+    await writer.live.end(channel, "done", {})
+
+    assert [(kind, data) for kind, _, data in await said(client, job_id)] == [
+        ("attempt", '{"attempt": 1}'),
+        ("chunk", '{"text": "ab"}'),
+        ("done", "{}"),
+    ]
+
+
+async def test_a_server_that_hangs_while_it_is_told_makes_no_reader_read_twice(
+    own_valkey: Valkey, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.redis_client.ANSWER_SECONDS", 0.5)
+    async with connect_async(own_valkey.url, retries=0) as client:
+        writer = Writer(client)
+        channel, job_id = writer.open(database)
+        channel.append("chunk", {"text": "0 "})
+        await writer.live.flush()
+
+        own_valkey.pause()
+        channel.append("chunk", {"text": "1 "})
+        async with anyio.create_task_group() as group:
+            group.start_soon(writer.live.flush)
+            await anyio.sleep(0.8)
+            own_valkey.go_on()
+        channel.append("chunk", {"text": "2 "})
+        await writer.live.end(channel, "done", {})
+
+        entries = await said(client, job_id)
+    # A reader clears its text at each beginning; what it has behind the last one is the text.
+    last = max(number for number, (kind, _, _) in enumerate(entries) if kind == "attempt")
+    text = "".join(json.loads(data)["text"] for kind, _, data in entries[last:] if kind == "chunk")
+    assert text == "0 1 2 "

@@ -179,6 +179,7 @@ async def test_a_response_that_is_left_without_closing_closes_its_socket_and_say
         transport = OpenAITransport()
         response = await transport.send(post(server.url))
         await anext(response.chunks)
+        gc.collect()
         with pytest.warns(ResourceWarning, match="left before its end"):
             del response
             gc.collect()

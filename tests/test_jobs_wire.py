@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from job_workers import Valkey
+
+from jobs.wire import Wire
+
+pytest_plugins = ["job_fixtures"]
+
+
+@pytest.fixture
+def wire(own_valkey: Valkey) -> Iterator[Wire]:
+    opened = Wire(own_valkey.url, database_id="0123456789abcdef", lease=1.5, middleware=())
+    opened.broker.declare_queue("default")
+    yield opened
+    opened.close()
+
+
+def publish(wire: Wire, job_id: str, priority: int = 0) -> None:
+    wire.publish(job_id, 1, actor_name="a", queue_name="default", priority=priority)
+
+
+def test_handing_a_job_over_twice_leaves_one_message(wire: Wire) -> None:
+    publish(wire, "x")
+    publish(wire, "x")
+
+    assert [message.args for message in wire.fetch("default", 10)] == [("x", 1)]
+
+
+def test_the_first_priority_comes_first(wire: Wire) -> None:
+    for priority in (2, 0, 3):
+        publish(wire, f"p{priority}", priority)
+
+    assert [message.message_id for message in wire.fetch("default", 2)] == ["p0", "p2"]
+
+
+def test_a_message_whose_answer_was_lost_on_the_way_comes_back_at_the_second_look(wire: Wire) -> None:
+    publish(wire, "x")
+    wire.broker.do_fetch("default", 1)
+
+    wire.reclaim(["default"])
+    at_first = wire.fetch("default", 1)
+    wire.reclaim(["default"])
+
+    assert at_first == []
+    assert [message.message_id for message in wire.fetch("default", 1)] == ["x"]
+
+
+def test_a_message_that_is_being_seen_to_stays_where_it_is(wire: Wire) -> None:
+    publish(wire, "x")
+    taken = wire.fetch("default", 1)
+
+    for _ in range(3):
+        wire.reclaim(["default"])
+    assert wire.fetch("default", 1) == []
+
+    wire.ack(taken[0])
+    for _ in range(3):
+        wire.reclaim(["default"])
+    assert wire.fetch("default", 1) == []
