@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Unpack, cast
+from types import TracebackType
+from typing import Self, Unpack, cast
 from uuid import uuid4
 
 from aquila.cassette import Scope
@@ -17,7 +18,8 @@ class Client:
     """Defaults for many calls.
 
     Any option of `ask` and `stream` may be given here; a call's own options win. A transport given here stays the
-    caller's to close. The environment is read once, when the Client is made.
+    caller's to close. The environment is read once, when the Client is made. It needs no closing, and may be used as
+    `async with aquila.Client(...) as client` all the same.
 
     Example:
         `client = aquila.Client(model="local", temperature=0)`, then `await client.ask("Hello")`.
@@ -52,6 +54,23 @@ class Client:
         ref = uuid4().hex
         plan = make_plan(prompt, merged, self._settings, ref, self._scope)
         return Stream(lambda: plan, ref=ref, sink=merged.get("sink"))
+
+    async def aclose(self) -> None:
+        """Write what the client's cassette still holds back. Its connections belong to the event loop and end with it.
+
+        Raises:
+            CassetteError: The cassette cannot be written.
+        """
+        if self._scope is not None:
+            self._scope.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     async def ask(self, prompt: Prompt | None = None, **options: Unpack[Options]) -> Response:
         """Run to the end and give the whole answer; the same as awaiting `stream`.

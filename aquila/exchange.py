@@ -175,10 +175,11 @@ class Exchange:
         # A body that breaks off or stalls takes nothing away from what the status says.
         with suppress(ConnectionFailed), anyio.move_on_after(_ERROR_BODY_SECONDS):
             await self._clocks.wait_total(self._read_refusal(body))
+        where = self._response.headers.get("location")
         raise status_error(
             self._response.status,
             bytes(body),
-            url=self._url,
+            url=self._url + (f", which redirects to {where}: set the base URL to that" if where else ""),
             retry_after=read_retry_after(self._response.headers),
             request_id=self.request_id,
         )

@@ -11,7 +11,7 @@ from typing import Any
 from aquila.call import Call
 from aquila.clocks import Clocks
 from aquila.endpoint import Endpoint
-from aquila.errors import AquilaError, ConnectionFailed, TimeoutExceeded, TotalTimeout
+from aquila.errors import AquilaError, CassetteError, ConnectionFailed, TimeoutExceeded, TotalTimeout
 from aquila.events import Chunk, Done, Event, ReasoningChunk, Retrying, Started, Status, Unknown
 from aquila.exchange import Exchange
 from aquila.folding import Folder
@@ -54,6 +54,8 @@ class Run:
         self._exchange: Exchange | None = None
         self._attempts = 0
         self._pause = 0.0
+        #: What the last repetition was for.
+        self._retried: AquilaError | None = None
         self._started = False
         self._closed = False
         self._content_seen = False
@@ -156,6 +158,9 @@ class Run:
 
     async def _recover(self, error: AquilaError) -> Event:
         await self._close_exchange()
+        if isinstance(error, CassetteError) and self._retried is not None:
+            # The cassette holds nothing for the retry; why there was one is what matters.
+            raise self.complete(self._retried) from error
         delay = None
         if not self._content_seen:
             # Retries of many clients at one moment would meet again; the jitter spreads them.
@@ -164,6 +169,7 @@ class Run:
         if delay is None or not self._clocks.leaves(delay):
             raise self.complete(error)
         self._pause = delay
+        self._retried = error
         return Retrying(self._attempts + 1, delay, self._scrub(error))
 
     def _response(self, **facts: Any) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from inspect import isclass
+from math import isfinite
 from typing import Any
 
 from aquila.errors import ConfigError
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _has(*methods: str) -> Callable[[Any], bool]:
@@ -31,7 +32,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         ("model", "instructions", "endpoint", "service_tier", "base_url", "api_key", "cassette"),
         ("text", _is_text),
     ),
-    **dict.fromkeys(("temperature", "top_p"), ("a number", _is_number)),
+    **dict.fromkeys(("temperature", "top_p"), ("a finite number", _is_number)),
     **dict.fromkeys(("metadata", "extra_body"), ("a dict with text as keys", _is_mapping)),
     "extra_headers": (
         "a dict of text to text that a header can carry",

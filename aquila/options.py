@@ -163,11 +163,14 @@ def _split_base_url(value: str) -> SplitResult:
         )
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname
+        # Reading the port finds one that is out of range.
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = None
     if not usable:
-        raise ConfigError(f"base_url={value!r} must begin with http:// or https:// and name a host")
+        raise ConfigError(
+            f"base_url={value!r} must begin with http:// or https:// and name a host (and a port up to 65535)"
+        )
     return parts
 
 

@@ -36,7 +36,7 @@ def _turns(field_name: str, value: Prompt | None) -> list[Message]:
     if value is None:
         return []
     if isinstance(value, str):
-        return [Message(role="user", content=value)]
+        return [_filled(field_name, Message(role="user", content=value))]
     if isinstance(value, Message | Mapping):
         return [_turn(field_name, value)]
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
@@ -48,7 +48,7 @@ def _turns(field_name: str, value: Prompt | None) -> list[Message]:
 
 def _turn(field_name: str, item: object) -> Message:
     if isinstance(item, Message):
-        return item
+        return _filled(field_name, item)
     if not isinstance(item, Mapping):
         raise ConfigError(
             f"{field_name}: {type(item).__name__} is no message; give a Message or a dict with a role"
@@ -57,4 +57,12 @@ def _turn(field_name: str, item: object) -> Message:
     if role not in ROLES:
         raise ConfigError(f"{field_name}: role {role!r} is unknown; use one of {', '.join(ROLES)}")
     extra = {key: value for key, value in item.items() if key not in {"role", "content"}}
-    return Message(role=cast("Role", role), content=item.get("content"), extra=extra)
+    return _filled(field_name, Message(role=cast("Role", role), content=item.get("content"), extra=extra))
+
+
+def _filled(field_name: str, message: Message) -> Message:
+    blank = not message.content or (isinstance(message.content, str) and not message.content.strip())
+    # An assistant's turn may be a tool call alone; what a person says may not be nothing.
+    if blank and message.role == "user":
+        raise ConfigError(f"{field_name}: the user's message is empty; give it some content")
+    return message

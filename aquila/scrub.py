@@ -10,11 +10,18 @@ from aquila.errors import AquilaError
 E = TypeVar("E", bound=AquilaError)
 
 _MASK = "[redacted]"
+#: Shorter "keys" are dummies for servers that want none (`x`, `local`), and words of every other message.
+_SHORTEST = 8
 
 
 def scrub(error: E, secrets: Iterable[str]) -> E:
-    """Replace every secret in what the error says and carries: providers like to repeat a wrong key."""
+    """Replace every secret of 8 characters or more in what the error says and carries.
+
+    Providers like to repeat a wrong key.
+    """
     for secret in secrets:
+        if len(secret) < _SHORTEST:
+            continue
         error.args = tuple(str(item).replace(secret, _MASK) for item in error.args)
         for name, value in vars(error).items():
             if isinstance(value, str):

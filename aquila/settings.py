@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def ensure_state_dir(path: Path) -> Path:
     Raises:
         ConfigError: It cannot be made or written to.
     """
+    new = not _exists(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -104,4 +106,13 @@ def ensure_state_dir(path: Path) -> Path:
         raise ConfigError(
             f"state folder {path} is not writable; set AQUILA_STATE_DIR to a folder you may write to"
         )
+    if new:
+        _hide_from_git(path)
     return path
+
+
+def _hide_from_git(folder: Path) -> None:
+    # The folder holds prompts, answers and a model of a hundred megabytes, which no commit should take along. A disk
+    # that is too full for one byte says so at the first thing that matters.
+    with suppress(OSError):
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")

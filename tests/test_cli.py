@@ -226,6 +226,14 @@ def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert "set AQUILA_STATE_DIR to a folder you may write to" in line
 
 
+def test_a_state_folder_that_cannot_be_made_is_told_before_the_missing_model(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    line = told(run("ask", "hi", "-m", "local", AQUILA_STATE_DIR=str(tmp_path / "file" / "state")))
+
+    assert "set AQUILA_STATE_DIR to a folder you may write to" in line
+
+
 def test_debug_shows_where_an_error_comes_from() -> None:
     result = run("ask", "hi", "--debug")
 

@@ -93,7 +93,9 @@ async def test_extra_headers_and_body_win(transport: ScriptedTransport) -> None:
         ({"extra_body": {"x": object()}}, "cannot be written as JSON"),
         ({"instructions": "\ud800"}, "cannot be written as JSON"),
         ({"metadata": "abc"}, "metadata='abc' must be a dict"),
-        ({"temperature": "hot"}, "temperature='hot' must be a number"),
+        ({"temperature": "hot"}, "temperature='hot' must be a finite number"),
+        ({"temperature": float("nan")}, "temperature=nan must be a finite number"),
+        ({"base_url": "http://127.0.0.1:99999"}, "and a port up to 65535"),
         ({"sink": print}, "sink=.* must be a sink"),
         ({"sink": aquila.sink.Collector}, "sink=.* must be a sink"),
         ({"retry": "3"}, "retry: max_retries='3' must be a whole number"),
@@ -195,3 +197,8 @@ async def test_the_calls_of_a_client_share_its_cassette(
     assert recorded == replayed == ["first", "second"]
     with pytest.raises(aquila.CassetteMismatch, match="already played"):
         await replaying.ask("hi")
+
+
+async def test_a_client_may_be_entered_though_it_needs_no_closing(transport: ScriptedTransport) -> None:
+    async with aquila.Client(transport=transport) as client:
+        assert (await client.ask("hi")).text == "ok"

@@ -139,3 +139,18 @@ def test_the_wish_to_wait_is_read_in_seconds_milliseconds_and_dates(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert read_retry_after(headers) == seconds
+
+
+async def test_a_cassette_that_has_nothing_for_a_retry_does_not_hide_why_there_was_one() -> None:
+    transport = ScriptedTransport(
+        Answer(chunks=[wire.delta("", role="assistant")]), errors.CassetteMismatch("already played")
+    )
+
+    with pytest.raises(errors.StreamTruncated):
+        await aquila.ask("hi", transport=transport, retry=aquila.Retry(min_backoff=0))
+
+
+async def test_a_redirect_is_named_with_its_target() -> None:
+    error = await failure(status=307, headers={"location": "https://other.example/v1"})
+
+    assert "redirects to https://other.example/v1: set the base URL to that" in str(error)

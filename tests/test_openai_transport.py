@@ -99,6 +99,23 @@ async def test_nobody_listening_is_a_failed_connection_that_names_the_address() 
     await transport.aclose()
 
 
+async def test_tls_to_a_server_that_speaks_none_is_told() -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = OpenAITransport()
+
+    with pytest.raises(ConnectionFailed, match=r"TLS failed .*; is it http:// instead of https://\?"):
+        await transport.send(post(f"https://127.0.0.1:{port}/v1"))
+    await transport.aclose()
+    server.close()
+
+
 async def test_a_server_that_hangs_up_is_a_failed_connection_and_no_time_out() -> None:
     async def handler(connection: Connection) -> None:
         connection.transport.close()

@@ -43,6 +43,8 @@ def test_unknown_fields_of_a_message_are_sent_back_as_they_came() -> None:
     ("prompt", "messages", "says"),
     [
         (None, None, "nothing to send"),
+        ("  ", None, "prompt: the user's message is empty"),
+        ([{"role": "user"}], None, "prompt: the user's message is empty"),
         (5, None, "prompt: int is no prompt"),
         (b"hi", None, "prompt: bytes is no prompt"),
         (["hi"], None, "prompt: str is no message"),

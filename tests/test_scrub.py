@@ -39,3 +39,13 @@ async def test_no_key_that_a_provider_repeats_stays_in_an_error(
 
     assert KEY not in f"{caught.value!s} {caught.value!r} {caught.value.__dict__}"
     assert KEY.encode() not in pickle.dumps(caught.value)
+
+
+async def test_a_dummy_key_garbles_no_message() -> None:
+    answer = Answer(chunks=[wire.delta("the local server")])
+
+    with pytest.raises(AquilaError) as caught:
+        await aquila.ask("hi", transport=ScriptedTransport(answer), retry=0, api_key="local")
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "the local server"

@@ -49,3 +49,11 @@ def test_a_state_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: P
         ConfigError, match=r"state folder .*file/x cannot be made \(Not a directory\); set AQUILA_STATE"
     ):
         ensure_state_dir(tmp_path / "file" / "x")
+
+
+def test_a_new_state_folder_stays_out_of_git_and_an_old_one_is_left_alone(tmp_path: Path) -> None:
+    ensure_state_dir(tmp_path / "new")
+    ensure_state_dir(tmp_path)
+
+    assert (tmp_path / "new" / ".gitignore").read_text() == "*\n"
+    assert not (tmp_path / ".gitignore").exists()

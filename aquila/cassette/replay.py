@@ -113,7 +113,10 @@ class Player:
 
     def _mismatch(self, request: Request) -> CassetteMismatch:
         drift = explain(request, self._index or Index(()))
-        remedy = f"to record again: AQUILA_CASSETTES=rewrite {_command()}"
+        remedy = (
+            f"to record it beside the others: AQUILA_CASSETTES=new_episodes {_command()}; "
+            f"to empty the file first: AQUILA_CASSETTES=rewrite {_command()}"
+        )
         asked = f"{request.method} {request.url.partition('?')[0]}"
         if drift.reason == "empty":
             return CassetteMismatch(

@@ -10,7 +10,7 @@ from aquila.errors import ConfigError
 from aquila.local.attach import ALIAS, require_extra, server_name
 from aquila.local.model import install as install_model
 from aquila.local.model import installed_model
-from aquila.settings import read_settings
+from aquila.settings import ensure_state_dir, read_settings
 from aquila.shared_server import status, stop
 
 app = typer.Typer(help="The local model: state, install, stop.", invoke_without_command=True)
@@ -26,6 +26,7 @@ def show(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     settings = read_settings()
+    ensure_state_dir(settings.state_dir)
     try:
         require_extra()
         typer.echo(f"The local model is installed: {installed_model(settings)}")
@@ -41,17 +42,18 @@ def show(context: typer.Context) -> None:
         )
 
 
-@app.command()
+@app.command(help="Download the local model, SmolLM2 with 135M parameters (about 95 MB), unless it is there.")
 def install() -> None:
     """Download the local model, SmolLM2 with 135M parameters (about 95 MB), unless it is there.
 
     Raises:
         ConfigError: It cannot be downloaded or stored.
     """
+    require_extra()
     install_model(read_settings(), typer.echo)
 
 
-@app.command("stop")
+@app.command("stop", help="Stop the local model's server now instead of a minute after its last client.")
 def stop_server(
     *, force: Annotated[bool, typer.Option("--force", help="Stop it even though it is in use.")] = False
 ) -> None:

@@ -71,7 +71,7 @@ def _add_commands_of_others(arguments: list[str]) -> None:
     offered = entry_points(group="aquila.commands")
     for entry_point in offered:
         if asked == entry_point.name:
-            app.add_typer(_load(entry_point), name=entry_point.name)
+            _mount(entry_point, _load(entry_point))
             return
     own = {command.name for command in app.registered_commands} | {
         group.name for group in app.registered_groups
@@ -87,7 +87,16 @@ def _mount_all(offered: list[EntryPoint]) -> None:
         except ConfigError:
             # The help stays useful without the extra; asking for the command itself names what is missing.
             continue
-        app.add_typer(group, name=entry_point.name)
+        _mount(entry_point, group)
+
+
+def _mount(entry_point: EntryPoint, group: typer.Typer) -> None:
+    callback = group.registered_callback
+    if callback is not None and callback.callback is not None and not group.registered_commands:
+        # A group without sub-commands is a command, and its help should say so.
+        app.command(entry_point.name, context_settings=callback.context_settings)(callback.callback)
+        return
+    app.add_typer(group, name=entry_point.name)
 
 
 def _load(entry_point: EntryPoint) -> typer.Typer:

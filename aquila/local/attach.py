@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aquila.errors import ConfigError
 from aquila.local.model import installed_model
-from aquila.settings import Settings
+from aquila.settings import Settings, ensure_state_dir
 from aquila.shared_server import Attachment, ServerSpec, attach
 
 #: The name under which the server knows its model, whatever file it is.
@@ -32,6 +32,8 @@ def attach_local(settings: Settings, *, linger: float = LINGER, timeout: float =
         ConfigError: The extra or the model is missing, or the server did not start.
     """
     require_extra()
+    # A folder that cannot be used is the cause of a model that cannot be found there.
+    ensure_state_dir(settings.state_dir)
     model = installed_model(settings)
     spec = ServerSpec(
         name=server_name(settings.local_model),

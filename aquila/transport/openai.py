@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from weakref import WeakKeyDictionary
@@ -174,6 +175,8 @@ def _connection_error(error: Exception, url: httpx.URL, limit: float | None) -> 
 
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "os_error", error)
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS failed ({inner.reason or inner}); is it http:// instead of https://?"
     number = getattr(inner, "errno", None)
     # Positive numbers are the system's own, which has a word for each; the others belong to the resolver.
     text = os.strerror(number) if number and number > 0 else getattr(inner, "strerror", None)
