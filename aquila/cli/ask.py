@@ -35,55 +35,55 @@ Cassette: TypeAlias = Annotated[
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def ask(
-    prompt: PromptArgument = None,
-    model: Model = None,
-    instructions: Instructions = None,
-    base_url: BaseUrl = None,
-    temperature: Temperature = None,
-    max_output_tokens: MaxOutputTokens = None,
-    timeout: Timeout = None,
-    cassette: Cassette = None,
-    as_json: Json = False,
-) -> None:
-    """Ask a model and print its whole answer."""
+def _command(show: Callable[[Stream, bool], Awaitable[None]], what: str) -> Callable[..., None]:
+    """Make a command that asks a model; `show` prints what comes, as JSON if its second argument says so."""
 
-    async def run(stream: Stream) -> None:
-        response = await stream
-        typer.echo(_dumps(response.to_dict()) if as_json else response.text)
-        _note_cut(response)
+    def command(
+        prompt: PromptArgument = None,
+        model: Model = None,
+        instructions: Instructions = None,
+        base_url: BaseUrl = None,
+        temperature: Temperature = None,
+        max_output_tokens: MaxOutputTokens = None,
+        timeout: Timeout = None,
+        cassette: Cassette = None,
+        as_json: Json = False,
+    ) -> None:
+        async def main() -> None:
+            stream = start_stream(
+                _read_prompt(prompt),
+                model=model,
+                instructions=instructions,
+                base_url=base_url,
+                temperature=temperature,
+                max_output_tokens=max_output_tokens,
+                timeout=timeout,
+                cassette=cassette,
+            )
+            await show(stream, as_json)
 
-    _run(prompt, run, model=model, instructions=instructions, base_url=base_url, temperature=temperature,
-         max_output_tokens=max_output_tokens, timeout=timeout, cassette=cassette)  # fmt: skip
+        anyio.run(main)
 
-
-def stream(
-    prompt: PromptArgument = None,
-    model: Model = None,
-    instructions: Instructions = None,
-    base_url: BaseUrl = None,
-    temperature: Temperature = None,
-    max_output_tokens: MaxOutputTokens = None,
-    timeout: Timeout = None,
-    cassette: Cassette = None,
-    as_json: Json = False,
-) -> None:
-    """Ask a model and print its answer while it comes; with --json, one event a line."""
-
-    async def run(stream: Stream) -> None:
-        async with stream:
-            async for event in stream:
-                _print_event(event, as_json=as_json)
-
-    _run(prompt, run, model=model, instructions=instructions, base_url=base_url, temperature=temperature,
-         max_output_tokens=max_output_tokens, timeout=timeout, cassette=cassette)  # fmt: skip
+    command.__doc__ = what
+    return command
 
 
-def _run(prompt: str | None, run: Callable[[Stream], Awaitable[None]], **options: Any) -> None:
-    async def main() -> None:
-        await run(start_stream(_read_prompt(prompt), **options))
+async def _show_answer(stream: Stream, as_json: bool) -> None:
+    response = await stream
+    typer.echo(_dumps(response.to_dict()) if as_json else response.text)
+    _note_cut(response)
 
-    anyio.run(main)
+
+async def _show_events(stream: Stream, as_json: bool) -> None:
+    async with stream:
+        async for event in stream:
+            _print_event(event, as_json=as_json)
+
+
+ask = _command(_show_answer, "Ask a model and print its whole answer.")
+stream = _command(
+    _show_events, "Ask a model and print its answer while it comes; with --json, one event a line."
+)
 
 
 def _read_prompt(prompt: str | None) -> str:
