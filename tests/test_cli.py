@@ -303,6 +303,17 @@ def test_stdin_that_is_no_text_is_a_wrong_command_line() -> None:
     assert "no UTF-8 text" in result.stderr
 
 
+def test_doctor_makes_no_folder_and_tells_one_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    good = run("doctor", AQUILA_STATE_DIR=str(tmp_path / "new"))
+    bad = run("doctor", AQUILA_STATE_DIR=str(tmp_path / "file" / "state"))
+
+    assert "is made at the first use" in good.stdout
+    assert not (tmp_path / "new").exists()
+    assert "PROBLEM  state folder" in bad.stdout
+
+
 def test_doctor_tells_an_api_that_never_answers(
     portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

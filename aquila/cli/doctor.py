@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import entry_points
@@ -17,7 +18,7 @@ from aquila.errors import AquilaError, ConfigError
 from aquila.local.model import installed_model
 from aquila.options import authorization
 from aquila.scrub import scrub
-from aquila.settings import DEFAULT_BASE_URL, Settings, ensure_state_dir, read_settings
+from aquila.settings import DEFAULT_BASE_URL, Settings, read_settings
 
 _EXTRAS = {
     "local": ("xllamacpp",),
@@ -74,11 +75,15 @@ def _extras() -> Iterator[Check]:
 
 
 def _state_dir(settings: Settings) -> Check:
-    try:
-        ensure_state_dir(settings.state_dir)
-    except ConfigError as error:
-        return Check(name="state folder", state="problem", detail=str(error))
-    return Check(name="state folder", state="ok", detail=str(settings.state_dir))
+    name, path = "state folder", settings.state_dir
+    # Looking must not make a folder where somebody only looks.
+    nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return Check(name=name, state="problem", detail=f"{path} cannot be used: {nearest} is no folder to write to",
+                     remedy="set AQUILA_STATE_DIR to a folder you may write to")  # fmt: skip
+    return Check(
+        name=name, state="ok", detail=str(path) if nearest == path else f"{path} is made at the first use"
+    )
 
 
 def _api(settings: Settings) -> Check:
