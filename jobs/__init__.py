@@ -6,6 +6,8 @@ Every name is imported on first use; importing opens nothing and chooses no brok
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aquila.errors import ConfigError
+
 if TYPE_CHECKING:
     from jobs.actors import Actor, actor
     from jobs.broker import close, configure
@@ -68,4 +70,12 @@ def __getattr__(name: str) -> Any:
         "tables": ("is_aquila_table", "metadata"),
     }
     home = next((module for module, names in homes.items() if name in names), "errors")
-    return getattr(import_module(f"jobs.{home}"), name)
+    try:
+        return getattr(import_module(f"jobs.{home}"), name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"aquila", "jobs"}:
+            raise
+        raise ConfigError(
+            f"jobs need {missing}, which is not installed: pip install 'aquila-llm[jobs]'"
+        ) from error

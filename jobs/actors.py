@@ -13,11 +13,11 @@ from anyio import to_thread
 
 from aquila.errors import ConfigError
 from jobs import rows
-from jobs.arguments import REFUSED_NAMES, pack, plain_result
+from jobs.arguments import REFUSED_NAMES, pack, plain_metadata
 from jobs.broker import runtime
 from jobs.context import JobContext, current, running
 from jobs.handle import JobHandle
-from jobs.registry import ActorSpec, check_options, declare
+from jobs.registry import ActorSpec, check_options, declare, is_seconds
 from jobs.relay import hand_over
 from jobs.rows import NewJob
 
@@ -57,7 +57,7 @@ class Sender(Generic[P]):
         """Check the arguments and make the job without adding it anywhere.
 
         Raises:
-            ConfigError: An argument or a metadata value is neither JSON nor a pydantic model, or is a credential.
+            ConfigError: An argument is neither JSON nor a pydantic model, does not fit its model, or is a credential.
             TypeError: The arguments do not fit the actor's function.
         """
         return NewJob(
@@ -65,7 +65,7 @@ class Sender(Generic[P]):
             actor_name=self._spec.actor_name,
             queue_name=self._spec.queue_name,
             arguments=pack(self._spec.fn, args, kwargs),
-            metadata=plain_result(dict(self._options.metadata)),
+            metadata=self._options.metadata,
             priority=self._options.priority,
             max_attempts=self._options.max_attempts,
             cassette=self._options.cassette,
@@ -148,12 +148,7 @@ class Actor(Sender[P], Generic[P, R]):
         Raises:
             ConfigError: A value cannot be used.
         """
-        if delay < 0 or (delay and at is not None):
-            raise ConfigError(
-                "say when a job is due with delay= (seconds from zero) or with at=, not with both"
-            )
-        if at is not None and at.tzinfo is None:
-            raise ConfigError(f"at={at.isoformat()} has no time zone; use an aware datetime")
+        _check_due(delay, at)
         chosen = replace(
             self._options,
             delay=delay,
@@ -161,7 +156,7 @@ class Actor(Sender[P], Generic[P, R]):
             priority=self.spec.priority if priority is None else priority,
             max_attempts=self.spec.max_attempts if max_attempts is None else max_attempts,
             cassette=cassette or self.spec.cassette,
-            metadata=metadata or {},
+            metadata=plain_metadata({} if metadata is None else metadata),
         )
         check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority)
         return Sender(self.spec, chosen)
@@ -232,6 +227,19 @@ def actor(
         return Actor(function, spec)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _check_due(delay: float, at: datetime | None) -> None:
+    if not is_seconds(delay):
+        raise ConfigError(f"delay={delay!r} must be seconds from zero")
+    if at is None:
+        return
+    if not isinstance(at, datetime):
+        raise ConfigError(f"at={at!r} must be an aware datetime")
+    if at.tzinfo is None:
+        raise ConfigError(f"at={at.isoformat()} has no time zone; use an aware datetime")
+    if delay:
+        raise ConfigError("say when a job is due with delay= or with at=, not with both")
 
 
 async def _awaited(context: JobContext, result: Awaitable[Any]) -> Any:

@@ -23,19 +23,21 @@ def pack(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
     """Turn a call's arguments into JSON values.
 
     Raises:
-        ConfigError: An argument is neither JSON nor a pydantic model, or is a credential.
+        ConfigError: An argument is neither JSON nor a pydantic model, does not fit its model, or is a credential.
         TypeError: The arguments do not fit the function.
     """
-    bound = inspect.signature(fn).bind(*args, **kwargs)
+    signature = inspect.signature(fn)
+    bound = signature.bind(*args, **kwargs)
     for name, value in bound.arguments.items():
         if name in REFUSED_NAMES and value is not None:
-            _refuse(fn, name, "belongs into the worker's environment, not into a row")
+            _refuse(_argument(fn, name), "belongs into the worker's environment, not into a row")
     names = [*bound.arguments][: len(bound.args)]
     positions = [names[min(i, len(names) - 1)] for i in range(len(bound.args))]
-    return {
-        "args": [_plain(fn, name, value) for name, value in zip(positions, bound.args, strict=True)],
-        "kwargs": {name: _plain(fn, name, value) for name, value in bound.kwargs.items()},
-    }
+    plain = [_plain(_argument(fn, name), value) for name, value in zip(positions, bound.args, strict=True)]
+    named = {name: _plain(_argument(fn, name), value) for name, value in bound.kwargs.items()}
+    # Asked here, where the caller can mend it; the worker could only discard the job.
+    _make_models(fn, signature.bind(*plain, **named), "does not fit")
+    return {"args": plain, "kwargs": named}
 
 
 def unpack(fn: Callable[..., Any], packed: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -44,22 +46,11 @@ def unpack(fn: Callable[..., Any], packed: Mapping[str, Any]) -> tuple[list[Any]
     Raises:
         ConfigError: They no longer fit the function.
     """
-    signature = inspect.signature(fn)
     try:
-        bound = signature.bind(*packed["args"], **packed["kwargs"])
+        bound = inspect.signature(fn).bind(*packed["args"], **packed["kwargs"])
     except TypeError as error:
         raise ConfigError(f"the stored arguments no longer fit {fn.__qualname__}(): {error}") from error
-    hints = _hints(fn)
-    for name, value in bound.arguments.items():
-        if not _holds_model(hints.get(name)):
-            continue
-        try:
-            adapter = TypeAdapter(_whole_hint(signature.parameters[name], hints[name]))
-            bound.arguments[name] = adapter.validate_python(value)
-        except ValidationError as error:
-            raise ConfigError(
-                f"the stored argument {name!r} no longer fits {fn.__qualname__}(): {error}"
-            ) from error
+    _make_models(fn, bound, "no longer fits")
     return list(bound.args), dict(bound.kwargs)
 
 
@@ -69,51 +60,81 @@ def plain_result(value: Any) -> Any:
     Raises:
         ConfigError: It is neither JSON nor a pydantic model.
     """
-    return _plain(None, "the result", value)
+    return _plain("the result of the actor", value, guarded=False)
 
 
-def _plain(fn: Callable[..., Any] | None, name: str, value: Any) -> Any:  # noqa: PLR0911 - one line for each kind
+def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a job's metadata into JSON values.
+
+    Raises:
+        ConfigError: A value is neither JSON nor a pydantic model, or is a credential.
+    """
+    if not isinstance(values, Mapping):
+        _refuse("metadata", f"is a {type(values).__name__}; use a dict of JSON values")
+    return {_key("metadata", key): _plain(f"metadata {key!r}", value) for key, value in values.items()}
+
+
+def _make_models(fn: Callable[..., Any], bound: inspect.BoundArguments, misfit: str) -> None:
+    hints, parameters = _hints(fn), bound.signature.parameters
+    for name, value in bound.arguments.items():
+        if not _holds_model(hints.get(name)):
+            continue
+        try:
+            adapter = TypeAdapter(_whole_hint(parameters[name], hints[name]))
+            bound.arguments[name] = adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            said = " ".join(f"{field}: {first['msg']}".split())
+            raise ConfigError(f"{_argument(fn, name)} {misfit} its type: {said}") from error
+
+
+def _argument(fn: Callable[..., Any], name: str) -> str:
+    return f"argument {name!r} of {fn.__qualname__}()"
+
+
+def _plain(what: str, value: Any, *, guarded: bool = True) -> Any:  # noqa: PLR0911 - one line for each kind
+    """Give `value` as JSON values; a guarded one must hold no credential."""
     match value:
         case None | bool() | int():
             return value
         case str():
-            if KEY.search(value) and fn is not None:
-                _refuse(fn, name, "holds an API key, which belongs into the worker's environment")
+            if guarded and KEY.search(value):
+                _refuse(what, "holds an API key, which belongs into the worker's environment")
             return str(value)
         case float():
-            return (
-                value if math.isfinite(value) else _refuse(fn, name, f"is {value}, which JSON does not know")
-            )
+            return value if math.isfinite(value) else _refuse(what, f"is {value}, which JSON does not know")
         case BaseModel():
-            _check_secrets(fn, name, value)
-            return _plain(fn, name, value.model_dump(mode="json"))
+            _check_secrets(what, value)
+            return _plain(what, value.model_dump(mode="json"), guarded=guarded)
         case list() | tuple():
-            return [_plain(fn, name, item) for item in value]
+            return [_plain(what, item, guarded=guarded) for item in value]
         case dict():
-            return {_key(fn, name, key): _plain(fn, name, item) for key, item in value.items()}
-    return _refuse(fn, name, f"is a {type(value).__name__}; use JSON values or pydantic models")
+            return {
+                _key(what, key, guarded=guarded): _plain(what, item, guarded=guarded)
+                for key, item in value.items()
+            }
+    return _refuse(what, f"is a {type(value).__name__}; use JSON values or pydantic models")
 
 
-def _key(fn: Callable[..., Any] | None, name: str, key: object) -> str:
+def _key(what: str, key: object, *, guarded: bool = True) -> str:
     if not isinstance(key, str):
-        _refuse(fn, name, f"has the key {key!r}; the keys of a JSON object are strings")
-    if key in REFUSED_NAMES and fn is not None:
-        _refuse(fn, name, f"holds {key!r}, which belongs into the worker's environment")
+        _refuse(what, f"has the key {key!r}; the keys of a JSON object are strings")
+    if guarded and key in REFUSED_NAMES:
+        _refuse(what, f"holds {key!r}, which belongs into the worker's environment")
     return str(key)
 
 
-def _check_secrets(fn: Callable[..., Any] | None, name: str, model: BaseModel) -> None:
+def _check_secrets(what: str, model: BaseModel) -> None:
     for field, value in model:
         if isinstance(value, SecretStr | SecretBytes):
-            _refuse(fn, name, f"holds the secret {field!r}, which belongs into the worker's environment")
+            _refuse(what, f"holds the secret {field!r}, which belongs into the worker's environment")
         if isinstance(value, BaseModel):
-            _check_secrets(fn, name, value)
+            _check_secrets(what, value)
 
 
-def _refuse(fn: Callable[..., Any] | None, name: str, why: str) -> typing.NoReturn:
-    raise ConfigError(
-        f"argument {name!r} of {fn.__qualname__}() {why}" if fn else f"{name} of the actor {why}"
-    )
+def _refuse(what: str, why: str) -> typing.NoReturn:
+    raise ConfigError(f"{what} {why}")
 
 
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:

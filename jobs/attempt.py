@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from aquila.errors import AquilaError
 from aquila.sink.ambient import ambient
 from jobs import claims
 from jobs.arguments import plain_result, unpack
@@ -143,7 +145,7 @@ class Attempt:
                     await self._desk.live.end(self._channel, "done", {})
                 self._say("completed" if kept else GIVEN_UP)
             case Errored(error):
-                await self._store_error(leaf(error))
+                await self._store_error(leaf(error), self._trace(error))
             case Interrupted("lost"):
                 if await self._write(partial(claims.keep_partial, held=self._claim, captured=captured)):
                     await self._desk.live.end(self._channel, "cancelled", {})
@@ -154,7 +156,17 @@ class Attempt:
                 kept = await self._write(partial(claims.release, held=self._claim))
                 self._say(f"put back ({reason})" if kept else GIVEN_UP)
 
-    async def _store_error(self, error: BaseException) -> None:
+    def _trace(self, error: BaseException) -> str | None:
+        # Aquila's own errors say in one line what happened; anybody else's are found by their place.
+        if isinstance(leaf(error), AquilaError):
+            return None
+        job = self._job
+        logger.error(
+            "job %s %s raised in attempt %d", job.job_id[:8], job.actor_name, job.attempt, exc_info=error
+        )
+        return "".join(traceback.format_exception(error))
+
+    async def _store_error(self, error: BaseException, trace: str | None) -> None:
         verdict = decide(
             error,
             attempt=self._job.attempt,
@@ -165,7 +177,7 @@ class Attempt:
         delay = verdict.delay if isinstance(verdict, Again) else None
         captured = self._sink.captured()
         kept = await self._write(
-            partial(claims.fail, held=self._claim, error=error, delay=delay, captured=captured)
+            partial(claims.fail, held=self._claim, error=error, trace=trace, delay=delay, captured=captured)
         )
         said = {"error": type(error).__name__, "message": str(error)}
         if not kept:

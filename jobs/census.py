@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from jobs.registry import OWN_ACTORS
 from jobs.sqltypes import db_now
 from jobs.tables import workers
 
@@ -59,12 +60,15 @@ def alive(connection: Connection) -> list[Worker]:
     return [Worker(row.id, row.host, row.pid, row.queues) for row in connection.execute(query)]
 
 
-def serves(found: list[Worker], queue_name: str) -> str | None:
-    """Say in words why nobody takes jobs from a queue; None if somebody does."""
+def serves(found: list[Worker], queue_name: str, actor_name: str) -> str | None:
+    """Say in words why nobody takes an actor's jobs from a queue; None if somebody does."""
+    command = "aquila worker" if actor_name in OWN_ACTORS else "aquila worker MODULE"
     if not found:
-        return "no worker serves this database; start one with `aquila worker`"
+        return f"no worker serves this database; start one with `{command}`"
     if not any(queue_name in worker.queues for worker in found):
-        return f"no worker serves the queue {queue_name!r}; start one with `aquila worker --queues {queue_name}=10`"
+        return (
+            f"no worker serves the queue {queue_name!r}; start one with `{command} --queues {queue_name}=10`"
+        )
     return None
 
 

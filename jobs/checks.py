@@ -59,7 +59,7 @@ def _workers(database: Database) -> Check:
             name="jobs: workers",
             state="off",
             detail="no worker serves this database",
-            remedy="aquila worker [MODULES]...",
+            remedy="aquila worker MODULE",
         )
     said = (f"{worker.host}:{worker.pid} ({', '.join(worker.queues)})" for worker in alive)
     return Check(name="jobs: workers", state="ok", detail="; ".join(said))

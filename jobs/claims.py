@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, tuple_, update
@@ -11,6 +11,11 @@ from sqlalchemy import ColumnElement, Connection, select, tuple_, update
 from jobs.rows import Job, find, get
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
+
+#: Characters of a traceback that a row keeps: its end, where the error is.
+TRACE_LENGTH = 4000
+#: The metadata's key for why a waiting job is not run; it is gone once the job is claimed.
+WAITS = "aquila.waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,14 @@ def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease
             result=None,
         )
     )
-    return Claim(get(connection, job_id), worker_id) if changed.rowcount == 1 else None
+    if changed.rowcount != 1:
+        return None
+    job = get(connection, job_id)
+    if WAITS in job.metadata:
+        known = {name: value for name, value in job.metadata.items() if name != WAITS}
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(metadata=known))
+        job = replace(job, metadata=known)
+    return Claim(job, worker_id)
 
 
 def renew(
@@ -99,7 +111,13 @@ def complete(
 
 
 def fail(
-    connection: Connection, held: Claim, error: BaseException, *, delay: float | None, captured: Captured
+    connection: Connection,
+    held: Claim,
+    error: BaseException,
+    *,
+    trace: str | None = None,
+    delay: float | None,
+    captured: Captured,
 ) -> bool:
     """Store a failed attempt; False if the claim is stale and nothing was written.
 
@@ -107,10 +125,13 @@ def fail(
         connection: A transaction that writes.
         held: The claim.
         error: What the actor raised.
+        trace: Its traceback; its end is kept.
         delay: Seconds until the next attempt; None discards the job.
         captured: What had come.
     """
     entry = error_entry(held.job.attempt, type(error).__name__, str(error))
+    if trace:
+        entry["traceback"] = _storable(trace[-TRACE_LENGTH:])
     errors = [*get(connection, held.job.job_id).errors, {**entry, "at": _now(connection)}]
     common = {"errors": errors, "output": captured.text or None, **captured.columns()}
     if delay is None:
@@ -154,19 +175,32 @@ def is_held(connection: Connection, held: Claim) -> bool:
     return (job.state, job.epoch, job.worker_id) == ("executing", held.job.epoch, held.worker_id)
 
 
-def postpone(connection: Connection, job_id: str, epoch: int, delay: float) -> bool:
-    """Make a job that nobody here can run due again after `delay` seconds; it costs no attempt."""
-    changed = connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state == "available", jobs.c.epoch == epoch - 1)
-        .values(state="scheduled", scheduled_at=db_now(delay), published_at=None)
-    )
-    return changed.rowcount == 1
+def postpone(connection: Connection, job_id: str, epoch: int, delay: float, why: str) -> bool:
+    """Make a job that nobody here can run due again after `delay` seconds; it costs no attempt.
+
+    Args:
+        connection: A transaction that writes.
+        job_id: The job.
+        epoch: The epoch its message announced.
+        delay: Seconds until it is offered again.
+        why: Kept in the row until the job is claimed.
+    """
+    offered = (jobs.c.id == job_id) & (jobs.c.state == "available") & (jobs.c.epoch == epoch - 1)
+    known = connection.execute(select(jobs.c.metadata).where(offered).with_for_update()).scalar_one_or_none()
+    if known is None:
+        return False
+    later = {"state": "scheduled", "scheduled_at": db_now(delay), "published_at": None}
+    connection.execute(update(jobs).where(offered).values(metadata={**known, WAITS: why}, **later))
+    return True
 
 
 def error_entry(attempt: int, error: str, message: str) -> dict[str, Any]:
     """Make an entry of a row's `errors`, without its time."""
-    return {"attempt": attempt, "error": error, "message": message[:2000].replace("\x00", "\ufffd")}
+    return {"attempt": attempt, "error": error, "message": _storable(message[:2000])}
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
 
 
 def _now(connection: Connection) -> str:

@@ -22,10 +22,15 @@ T = TypeVar("T")
 
 #: Seconds to wait for another process's write to SQLite.
 BUSY_SECONDS = 15
+#: SQLite's word for it may mean each of these.
+NO_ROOM = (
+    "the disk is full, a limit on file sizes is reached, or the disk is broken: "
+    "free space, raise the limit, or set AQUILA_STATE_DIR to another disk"
+)
 #: What SQLite says, and what helps. Anything else is reported in the driver's own words.
 REMEDIES = (
-    ("disk is full", "free some space and try again"),
-    ("disk i/o error", "the disk is full, a limit on file sizes is reached, or the disk is broken"),
+    ("disk is full", "free space, or set AQUILA_STATE_DIR to another disk"),
+    ("disk i/o error", NO_ROOM),
     ("unable to open database file", "make its folder, or set AQUILA_STATE_DIR to one you may write to"),
     ("readonly database", "let this user write to the file and its folder"),
     ("file is not a database", "the file is something else or damaged; move it away"),

@@ -21,7 +21,7 @@ from jobs.wire import Wire
 logger = logging.getLogger("jobs")
 
 #: Seconds until a job whose actor is unknown here is offered again, perhaps to a worker that knows it.
-OFFER_AGAIN = 10.0
+OFFER_AGAIN = 1.0
 
 
 class Delivery:
@@ -72,7 +72,8 @@ class Delivery:
             self._desk.announce(
                 f"no actor {message.actor_name!r} here, its jobs wait: name its module, `aquila worker MODULE`"
             )
-        await self._desk.database.awrite(claims.postpone, job_id, epoch, OFFER_AGAIN)
+        why = f"no worker here knows actor {message.actor_name!r}; run `aquila worker MODULE`"
+        await self._desk.database.awrite(claims.postpone, job_id, epoch, OFFER_AGAIN, why)
 
     async def _settle(
         self, how: Callable[[dramatiq.Message[Any]], None], message: dramatiq.Message[Any]

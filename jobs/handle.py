@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from jobs import census, rows
 from jobs.broker import runtime
+from jobs.claims import WAITS
 from jobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultTimeout
 from jobs.live import end_stream, forget_stream
 from jobs.relay import hand_over
@@ -173,7 +174,7 @@ class JobHandle:
         return await to_thread.run_sync(self.retry)
 
     def _too_late(self, job: Job, seconds: float) -> ResultTimeout:
-        nobody = runtime().database().read(_why_nobody, job.queue_name)
+        nobody = runtime().database().read(_why_nobody, job)
         return ResultTimeout(
             f"job {self.job_id} is {job.state} after {seconds:g} s" + (f": {nobody}" if nobody else ""),
             job_id=self.job_id,
@@ -201,5 +202,6 @@ def _outcome(job: Job) -> Any:
     )
 
 
-def _why_nobody(connection: Connection, queue_name: str) -> str | None:
-    return census.serves(census.alive(connection), queue_name)
+def _why_nobody(connection: Connection, job: Job) -> str | None:
+    nobody = census.serves(census.alive(connection), job.queue_name, job.actor_name)
+    return nobody or job.metadata.get(WAITS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from jobs.settings import QUEUE_NAME
 #: Priorities a job may have; the lower number goes first.
 PRIORITIES = range(4)
 ACTOR_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
+#: Actors that every worker knows; those of `jobs.llm`.
+OWN_ACTORS = frozenset({"generate_summary", "stream_prompt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ def declare(spec: ActorSpec) -> None:
             f"queue_name {spec.queue_name!r} of {spec.actor_name} may hold letters, digits, '_' and '-'"
         )
     check_options(spec.actor_name, spec.max_attempts, spec.priority)
-    if spec.backoff < 0:
+    if not is_seconds(spec.backoff):
         raise ConfigError(f"backoff of {spec.actor_name} is seconds from zero, not {spec.backoff!r}")
     known = _ACTORS.get(spec.actor_name)
     # A module that is loaded twice declares the same function again, which is no clash.
@@ -76,13 +79,20 @@ def declare(spec: ActorSpec) -> None:
     _ACTORS[spec.actor_name] = spec
 
 
+def is_seconds(value: object) -> bool:
+    """Say whether a value is a finite number of seconds from zero."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    )
+
+
 def check_options(actor_name: str, max_attempts: int, priority: int) -> None:
     """Check what both a declaration and a send may say.
 
     Raises:
         ConfigError: A value cannot be used.
     """
-    if max_attempts < 1:
+    if not isinstance(max_attempts, int) or max_attempts < 1:
         raise ConfigError(f"max_attempts of {actor_name} is at least 1, not {max_attempts!r}")
     if priority not in PRIORITIES:
         raise ConfigError(

@@ -70,7 +70,7 @@ class Job:
     finish_reason: str | None
     #: Tokens of all runs of the last attempt.
     usage: Mapping[str, int] | None
-    #: One entry for each failed attempt: `attempt`, `at`, `error`, `message`.
+    #: One entry for each failed attempt: `attempt`, `at`, `error`, `message`; `traceback` if it is no error of Aquila's.
     errors: list[dict[str, Any]]
     #: Seconds from the start of the attempt to the first text.
     time_to_first_chunk: float | None

@@ -131,3 +131,19 @@ async def until_state(handle: JobHandle, *states: str, within: float = 20.0) -> 
     with anyio.fail_after(within):
         while await handle.astatus() not in states:  # noqa: ASYNC110 - it belongs to another process
             await anyio.sleep(0.01)
+
+
+def aquila(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would."""
+    env = {**os.environ, "PYTHONPATH": str(TESTS), **environ}
+    return subprocess.run(
+        [*COMMAND, *arguments], check=False, capture_output=True, text=True, env=env, cwd=cwd, timeout=30
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The error of a command that failed as it should."""
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 import aquila
 from aquila.errors import ConfigError
-from jobs.arguments import pack, plain_result, unpack
+from jobs.arguments import pack, plain_metadata, plain_result, unpack
 
 
 class Address(BaseModel):
@@ -92,6 +93,39 @@ def test_stored_arguments_that_no_longer_fit_say_so(packed: dict[str, Any]) -> N
 
     with pytest.raises(ConfigError, match="no longer fit"):
         unpack(function, packed)
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [
+        ({"name": "Anna"}, "address: Field required"),
+        ({"name": "Anna", "address": {"street": "Elm", "since": "never"}}, "address.since: Input should be"),
+        ("Anna", "Input should be"),
+    ],
+    ids=str,
+)
+def test_what_is_no_model_is_refused_where_it_is_sent(person: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        pack(greet, (person,), {})
+
+    assert str(refused.value).startswith("argument 'person' of greet() does not fit its type: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_dict_stands_for_a_model() -> None:
+    args, _ = unpack(greet, pack(greet, (ANNA.model_dump(mode="json"),), {}))
+
+    assert args == [ANNA]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [({"a": {1}}, "metadata 'a' is a set"), ({1: 2}, "key 1"), ({"a": "sk-" + 20 * "x"}, "API key")],
+    ids=str,
+)
+def test_metadata_that_a_row_cannot_or_must_not_hold_is_refused_by_name(metadata: Any, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        plain_metadata(metadata)
 
 
 def test_a_result_that_is_no_json_is_refused() -> None:

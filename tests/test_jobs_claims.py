@@ -200,9 +200,32 @@ def test_an_ended_job_that_is_sent_again_gets_one_more_attempt(database: Databas
 def test_a_job_nobody_here_can_run_waits_without_losing_an_attempt(database: Database) -> None:
     job = add(database)
 
-    assert database.write(claims.postpone, job.job_id, 1, 10.0)
+    assert database.write(claims.postpone, job.job_id, 1, 10.0, "nobody knows it")
 
     assert (read(database, job).state, read(database, job).attempt) == ("scheduled", 0)
+    assert read(database, job).metadata == {"who": "anna", claims.WAITS: "nobody knows it"}
+    assert not database.write(claims.postpone, job.job_id, 1, 10.0, "nobody knows it")
+
+
+def test_the_reason_a_job_waited_is_gone_once_it_runs(database: Database) -> None:
+    job = add(database)
+    database.write(claims.postpone, job.job_id, 1, -1.0, "nobody knows it")
+    sweep.promote(database)
+
+    held = claim(database, job)
+
+    assert held.job.metadata == read(database, job).metadata == {"who": "anna"}
+
+
+def test_a_traceback_is_kept_from_its_end(database: Database) -> None:
+    held = claim(database, add(database))
+    trace = "x" * claims.TRACE_LENGTH + "the end\x00"
+
+    database.write(claims.fail, held, ValueError("no luck"), trace=trace, delay=None, captured=SOME)
+
+    kept = read(database, held.job).errors[0]["traceback"]
+    assert len(kept) == claims.TRACE_LENGTH
+    assert kept.endswith("xthe end\ufffd")
 
 
 def test_a_prefix_names_a_job_if_it_names_one(database: Database) -> None:

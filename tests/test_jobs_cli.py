@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from job_actors import add, hold, refuse
-from job_workers import COMMAND, TESTS, WorkerProcess, until_state, working
+from job_workers import COMMAND, WorkerProcess, aquila, one_line, until_state, working
 
 import jobs
 from jobs.broker import runtime
@@ -19,21 +18,6 @@ from jobs.shadow import foreign_package, our_package
 
 pytest_plugins = ["job_fixtures"]
 pytestmark = pytest.mark.usefixtures("place")
-
-
-def aquila(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(TESTS), **environ}
-    return subprocess.run(
-        [*COMMAND, *arguments], check=False, capture_output=True, text=True, env=env, cwd=cwd, timeout=30
-    )
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The error of a command that failed as it should."""
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 async def test_jobs_are_listed_and_shown() -> None:
@@ -71,7 +55,7 @@ def test_following_a_job_that_nobody_runs_says_so() -> None:
         handle.cancel()
         assert reader.wait(timeout=10) == 1
 
-    assert said == "note: no worker serves this database; start one with `aquila worker`\n"
+    assert said == "note: no worker serves this database; start one with `aquila worker MODULE`\n"
 
 
 async def test_what_was_returned_and_not_streamed_is_printed_at_the_end(tmp_path: Path) -> None:

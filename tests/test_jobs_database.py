@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import OperationalError
 
 from aquila.errors import ConfigError
-from jobs.database import Database
+from jobs.database import Database, storage_error
 from jobs.errors import StorageError
 from jobs.migrate import prepare
 from jobs.sqltypes import SafeText, UtcDateTime, db_now
@@ -147,6 +148,15 @@ except Exception as error:
     assert "the disk is full" in done.stdout
     assert done.stdout.count("\n") == 1
     assert not done.stderr
+
+
+def test_a_disk_that_takes_no_more_is_named_with_what_to_do() -> None:
+    cause = OperationalError("INSERT", {}, sqlite3.OperationalError("disk I/O error"))
+
+    said = str(storage_error(cause, "sqlite:///x.db"))
+
+    assert "the disk is full" in said
+    assert said.endswith("free space, raise the limit, or set AQUILA_STATE_DIR to another disk")
 
 
 def test_two_processes_that_start_together_migrate_once(tmp_path: Path) -> None:

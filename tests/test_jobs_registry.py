@@ -10,7 +10,7 @@ import pytest
 
 import jobs
 from aquila.errors import ConfigError
-from jobs.registry import actors
+from jobs.registry import OWN_ACTORS, actors
 
 pytest_plugins = ["job_fixtures"]
 
@@ -39,6 +39,7 @@ async def test_outside_a_job_the_context_has_no_id_and_progress_goes_nowhere() -
         ({"max_attempts": 0}, "max_attempts"),
         ({"priority": 9}, "priority"),
         ({"backoff": -1.0}, "backoff"),
+        ({"backoff": "2"}, "backoff"),
         ({"actor_name": "9 lives"}, "actor name"),
     ],
 )
@@ -68,7 +69,11 @@ def test_two_actors_of_one_name_are_told_apart_by_their_homes() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"delay": -1.0},
+        {"delay": float("nan")},
+        {"delay": True},
+        {"at": "tomorrow"},
+        {"metadata": 3},
+        {"max_attempts": "3"},
         {"delay": 1.0, "at": datetime(2030, 1, 1, tzinfo=UTC)},
         {"at": datetime(2030, 1, 1)},  # noqa: DTZ001 - that is the mistake
         {"priority": 4},
@@ -79,6 +84,41 @@ def test_two_actors_of_one_name_are_told_apart_by_their_homes() -> None:
 def test_options_of_a_send_that_cannot_be_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         job_actors.add.options(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"delay": -1}, "delay=-1 must be seconds from zero"),
+        ({"delay": "1"}, "delay='1' must be seconds from zero"),
+        ({"delay": None}, "delay=None must be seconds from zero"),
+        ({"metadata": {"a": object()}}, "metadata 'a' is a object; use JSON values or pydantic models"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_of_a_send_is_named(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        job_actors.add.options(**options)  # type: ignore[arg-type]
+
+    assert str(refused.value) == said
+
+
+def test_the_actors_that_every_worker_knows_are_those_of_the_package() -> None:
+    assert jobs.stream_prompt.spec.actor_name == "stream_prompt"
+
+    assert {name for name, spec in actors().items() if spec.fn.__module__ == "jobs.llm"} == OWN_ACTORS
+
+
+@pytest.mark.parametrize("module", ["sqlalchemy", "dramatiq"])
+def test_without_the_extra_the_first_use_names_it(module: str) -> None:
+    script = f"import sys; sys.modules[{module!r}] = None; import jobs; jobs.actor"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        f"aquila.errors.ConfigError: jobs need {module}, which is not installed: pip install 'aquila-llm[jobs]'"
+    )
 
 
 def test_a_message_is_a_job_that_is_not_added_yet() -> None:

@@ -13,8 +13,8 @@ import typer
 from aquila.errors import ConfigError
 from jobs import census, rows
 from jobs.broker import runtime
-from jobs.errors import JobCancelled, JobFailed
-from jobs.follower import JobEvent, follow
+from jobs.claims import WAITS
+from jobs.cli.follow import SHORT, print_events, print_stored
 from jobs.handle import JobHandle
 from jobs.rows import Job
 from jobs.tables import STATES, State
@@ -28,9 +28,6 @@ JobId: TypeAlias = Annotated[
     str, typer.Argument(metavar="ID", help="A job's id, or a part of it that begins no other.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-#: Characters of an id that lists show.
-SHORT = 8
 
 
 @app.command("ls")
@@ -65,6 +62,9 @@ def show(job_id: JobId, as_json: Json = False) -> None:
         typer.echo(f"{name:<20} {value}")
     for error in job.errors:
         typer.echo(f"{'attempt ' + str(error['attempt']):<20} {error['error']}: {error['message']}")
+    trace = job.errors[-1].get("traceback") if job.errors else None
+    if trace:
+        typer.echo(f"\n{trace.rstrip()}")
     if job.output:
         typer.echo(f"\n{job.output}")
 
@@ -73,9 +73,12 @@ def show(job_id: JobId, as_json: Json = False) -> None:
 def follow_command(job_id: JobId, as_json: Json = False) -> None:
     """Print what a job says, from its beginning, while it says it."""
     job = _handle(job_id).job()
+    if job.ended and not as_json:
+        print_stored(job)
+        return
     if not job.ended:
         _note_nobody(job)
-    anyio.run(_follow, job.job_id, as_json)
+    anyio.run(print_events, job.job_id, as_json)
 
 
 @app.command("cancel")
@@ -99,7 +102,7 @@ def retry(job_id: JobId) -> None:
 
 
 def _note_nobody(job: Job) -> None:
-    nobody = census.serves(runtime().database().read(census.alive), job.queue_name)
+    nobody = census.serves(runtime().database().read(census.alive), job.queue_name, job.actor_name)
     if nobody:
         typer.echo(f"note: {nobody}", err=True)
 
@@ -151,39 +154,12 @@ def _facts(job: Job) -> Iterator[tuple[str, object]]:
             "tokens",
             ", ".join(f"{name.removesuffix('_tokens')} {count}" for name, count in job.usage.items()),
         )
-    if job.metadata:
-        yield "metadata", json.dumps(job.metadata)
+    yield from _metadata(job)
 
 
-async def _follow(job_id: str, as_json: bool) -> None:
-    written = ""
-    async with follow(job_id) as events:
-        async for event in events:
-            if as_json:
-                typer.echo(json.dumps(event.to_dict()))
-            else:
-                written = _tell(event, written)
-    if event.type == "cancelled":
-        raise JobCancelled(f"job {job_id[:SHORT]} was cancelled", job_id=job_id)
-    if event.type == "failed":
-        raise JobFailed(
-            f"job {job_id[:SHORT]} was discarded: {event.data['error']}: {event.data['message']}",
-            job_id=job_id,
-        )
-
-
-def _tell(event: JobEvent, written: str) -> str:
-    """Print an event; give the text written for this attempt."""
-    match event.type:
-        case "chunk":
-            typer.echo(event.text, nl=False)
-            return written + event.text
-        case "attempt" if event.attempt > 1 or written:
-            typer.echo(f"{'' if not written else chr(10)}[attempt {event.attempt}: it starts over]", err=True)
-            return ""
-        case "retry":
-            typer.echo(f"\n[{event.data['error']}; again in {event.data['delay']:.0f} s]", err=True)
-        case "done":
-            # An actor may return what it did not stream.
-            typer.echo("" if written else event.output or "")
-    return written
+def _metadata(job: Job) -> Iterator[tuple[str, object]]:
+    if WAITS in job.metadata:
+        yield "waits", job.metadata[WAITS]
+    told = {name: value for name, value in job.metadata.items() if name != WAITS}
+    if told:
+        yield "metadata", json.dumps(told)

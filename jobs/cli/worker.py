@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import anyio
 import typer
 
-from aquila.errors import ConfigError
 from jobs.broker import close, configure, runtime
+from jobs.cli.loading import import_actors
+from jobs.cli.quiet import Quiet
+from jobs.registry import actors
 from jobs.settings import DEFAULT_GRACE, DEFAULT_LEASE, parse_queues
-from jobs.shadow import foreign_package, our_package
 from jobs.worker import Worker, serve
 
 app = typer.Typer(rich_markup_mode=None)
+
+#: A lease below this many seconds is told to be one.
+SHORT_LEASE = 1.0
 
 
 @app.callback(invoke_without_command=True, context_settings={"allow_interspersed_args": True})
@@ -39,12 +42,16 @@ def worker(
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; what is not done by then is put back."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    _import_actors(modules or [])
+    logging.getLogger("jobs").addFilter(Quiet())
+    import_actors(modules or [])
     if lease is not None or grace is not None:
         configure(
             lease=DEFAULT_LEASE if lease is None else lease, grace=DEFAULT_GRACE if grace is None else grace
         )
-    process = Worker(runtime(), queues=parse_queues(queues) if queues else None, announce=typer.echo)
+    served = parse_queues(queues) if queues else None
+    for doubt in _doubts(lease, served):
+        typer.echo(f"warning: {doubt}", err=True)
+    process = Worker(runtime(), queues=served, announce=typer.echo)
     anyio.run(serve, process)
     close()
     typer.echo("worker stopped")
@@ -54,32 +61,13 @@ def worker(
         os._exit(0)
 
 
-def _import_actors(modules: list[str]) -> None:
-    folder = Path.cwd()
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    foreign = foreign_package(folder)
-    for name in ("jobs.llm", *modules):
-        _import(name, folder, foreign)
-    if foreign is not None:
-        typer.echo(f"note: {foreign} is not what `import jobs` gives here; {our_package()} is", err=True)
-
-
-def _import(name: str, folder: Path, foreign: Path | None) -> None:
-    try:
-        import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        # Else a module that is there lacks one of its own imports, and that error names it best.
-        if name == missing or name.startswith(f"{missing}."):
-            raise ConfigError(_not_found(name, folder, foreign)) from error
-        raise
-
-
-def _not_found(name: str, folder: Path, foreign: Path | None) -> str:
-    if foreign is not None and name.partition(".")[0] == "jobs":
-        return (
-            f"{name} was looked for in Aquila's package {our_package()}, not in your {foreign}: "
-            "two packages are called 'jobs'; rename yours"
+def _doubts(lease: float | None, served: Mapping[str, int] | None) -> Iterator[str]:
+    if lease is not None and lease < SHORT_LEASE:
+        yield (
+            f"--lease {lease:g} is below {SHORT_LEASE:g} s: a short pause of this process or of the database "
+            "costs its jobs an attempt"
         )
-    return f"no module {name!r} in {folder} or on the path; name one that declares actors, like myapp.jobs"
+    used = {spec.queue_name for spec in actors().values()}
+    for name in served or ():
+        if name not in used:
+            yield f"no loaded actor uses the queue {name!r}; they use {', '.join(sorted(used))}"

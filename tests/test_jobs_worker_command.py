@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import anyio
+import pytest
+from job_workers import Valkey, WorkerProcess, aquila, one_line, until
+
+from jobs.cli.quiet import SILENCE, Quiet
+from jobs.errors import StorageError
+
+pytest_plugins = ["job_fixtures"]
+pytestmark = pytest.mark.usefixtures("place")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("./myjobs.py", "myjobs"),
+        ("myjobs.py", "myjobs"),
+        ("shop/orders.py", "shop.orders"),
+        ("../other/myjobs.py", "myjobs"),
+        (".", "one that declares actors"),
+    ],
+)
+def test_a_path_is_no_module_and_the_module_is_named(name: str, meant: str, tmp_path: Path) -> None:
+    (tmp_path / "myjobs.py").touch()
+
+    said = one_line(aquila("worker", name, cwd=tmp_path))
+
+    assert f"{name!r} is no module name; write {meant}\n" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import nowhere.at_all", "the module shop cannot be imported: its import nowhere is missing"),
+        ("from json import nothing", "the module shop cannot be imported: cannot import name 'nothing'"),
+    ],
+)
+def test_a_module_that_lacks_an_import_is_told_with_it(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(line + "\n")
+
+    assert said in one_line(aquila("worker", "shop", cwd=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["jobs", "jobs.mine", "jobs.llm"])
+def test_a_module_of_the_host_s_package_called_jobs_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()
+
+    said = one_line(aquila("worker", name, cwd=tmp_path))
+
+    assert f"not in your {tmp_path / 'jobs'}: two packages are called 'jobs'; rename yours" in said
+
+
+async def test_a_short_lease_and_a_queue_that_nobody_uses_are_doubted(tmp_path: Path) -> None:
+    with WorkerProcess(tmp_path, "--queues", "typo=3,llm", lease=0.5) as worker:
+        await worker.ready()
+
+    doubts = [line for line in worker.said.splitlines() if line.startswith("warning: ")]
+    assert len(doubts) == 2
+    assert "--lease 0.5 is below 1 s" in doubts[0]
+    assert doubts[1] == "warning: no loaded actor uses the queue 'typo'; they use default, llm"
+
+
+def test_the_same_cause_is_told_once_in_a_while() -> None:
+    now = 0.0
+    quiet = Quiet(clock=lambda: now)
+
+    def told(message: str, *args: object, level: int = logging.WARNING) -> bool:
+        return quiet.filter(logging.LogRecord("jobs", level, "", 0, message, args, None))
+
+    full, locked = StorageError("the disk is full"), StorageError("it is locked")
+    assert told("job %s waits: %s", "1", full)
+    assert not told("job %s waits: %s", "2", full)
+    assert told("job %s waits: %s", "2", locked)
+    assert told("leases: %s", full)
+    assert told("job %s raised: %s", "1", full, level=logging.ERROR)
+    assert told("no cause")
+    assert told("no cause")
+    now = SILENCE
+    assert told("job %s waits: %s", "2", full)
+
+
+async def test_an_outage_does_not_fill_the_log(own_valkey: Valkey, tmp_path: Path) -> None:
+    with WorkerProcess(tmp_path / "work", AQUILA_REDIS_URL=own_valkey.url) as worker:
+        await worker.ready()
+        own_valkey.stop()
+        await until(lambda: "WARNING queue" in worker.said)
+        await anyio.sleep(2.5)
+        lines = [line for line in worker.said.splitlines() if line.startswith("WARNING queue")]
+        own_valkey.start()
+
+    causes = [line.partition(" waits: ")[2] for line in lines]
+    assert len(causes) == len(set(causes))
