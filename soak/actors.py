@@ -15,6 +15,8 @@ CHUNKS = 40
 BASE_URL, STARTS = "SOAK_BASE_URL", "SOAK_STARTS"
 #: No fault of ours may use them up: a job that is discarded is a job that something else went wrong with.
 ATTEMPTS = 40
+#: What `stumble` says, so that its tracebacks can be told from those nobody ordered.
+STUMBLE = "the first attempt fails"
 
 
 def answer(prompt: str) -> list[str]:
@@ -59,7 +61,7 @@ def stumble(number: int) -> str:
     """
     note_start()
     if jobs.current().attempt == 1:
-        raise ValueError("the first attempt fails")
+        raise ValueError(STUMBLE)
     return squared(number)
 
 

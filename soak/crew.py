@@ -18,6 +18,7 @@ import jobs
 from aquila.server_folder import ServerFolder
 from aquila.shared_server import status, stop
 from jobs.embedded import SERVER_NAME
+from soak.actors import STUMBLE
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Short, so that a run sees many leases run out.
@@ -126,13 +127,15 @@ class Crew:
             )
 
     def tracebacks(self) -> list[str]:
-        """Give the workers that printed a traceback, with its last line."""
+        """Give the workers that printed a traceback which no actor was told to cause, with its last line."""
         found = []
         for worker in self.workers:
-            head, mark, rest = worker.said.rpartition("Traceback (most recent call last)")
-            if mark:
-                cause = next((line for line in rest.splitlines()[1:] if line and line[0] not in " +|"), head)
-                found.append(f"{worker.log.name}: {cause.strip()}")
+            for rest in worker.said.split("Traceback (most recent call last)")[1:]:
+                cause = next(
+                    (line.strip() for line in rest.splitlines()[1:] if line and line[0] not in " +|"), "cut"
+                )
+                if STUMBLE not in cause:
+                    found.append(f"{worker.log.name}: {cause}")
         return found
 
     def kill_valkey(self) -> bool:
