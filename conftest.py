@@ -28,6 +28,7 @@ import jobs
 from aquila.local.attach import server_name
 from aquila.shared_server import stop
 from aquila.transport import local_transport
+from jobs.embedded import SERVER_NAME
 from tests.project_cassettes import cassette_settings
 
 ROOT = Path(__file__).parent
@@ -68,7 +69,11 @@ def tear_down(namespace: dict[str, Any]) -> None:
         child.wait(30)
     jobs.close()
     anyio.run(local_transport().aclose)
-    for name in ("llama", "valkey", server_name(Path(os.environ.get("AQUILA_LOCAL_MODEL", "none")))):
+    for name in (
+        server_name(None),
+        SERVER_NAME,
+        server_name(Path(os.environ.get("AQUILA_LOCAL_MODEL", "none"))),
+    ):
         stop(name, Path(os.environ["AQUILA_STATE_DIR"]))
     sys.path.remove(namespace["_folder"].name)
     os.chdir(namespace["_cwd"])

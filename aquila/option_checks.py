@@ -37,7 +37,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "extra_headers": (
         "a dict of text to text that a header can carry",
         lambda value: (
-            _is_mapping(value) and all(_is_header(name) and _is_header(value[name]) for name in value)
+            _is_mapping(value) and all(is_header(name) and is_header(value[name]) for name in value)
         ),
     ),
     "max_output_tokens": (
@@ -64,5 +64,6 @@ def check_values(options: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name}{shown} must be {wanted}")
 
 
-def _is_header(value: Any) -> bool:
+def is_header(value: Any) -> bool:
+    """Say whether a header can carry a value as it is."""
     return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()

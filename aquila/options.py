@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -11,10 +10,11 @@ from uuid import uuid4
 from aquila import transport as transports
 from aquila.call import Call
 from aquila.cassette import Scope, wrap
+from aquila.cassette.redact import is_secret_header, request_secrets
 from aquila.endpoint import ChatEndpoint
 from aquila.errors import ConfigError
 from aquila.loop import Plan
-from aquila.option_checks import check_values
+from aquila.option_checks import check_values, is_header
 from aquila.prompt import Prompt, normalise
 from aquila.retry import Retry
 from aquila.settings import Settings
@@ -103,6 +103,7 @@ def make_plan(
     endpoint = _endpoint(options, settings, base_url)
     api_key = options.get("api_key") or (None if local else settings.api_key)
     headers = _headers(options, api_key)
+    url = _join(base_url, endpoint.path)
     timeouts = Timeouts.of(options.get("timeout"), _LOCAL_TIMEOUTS if local else None)
     return Plan(
         ref=ref or uuid4().hex,
@@ -110,7 +111,7 @@ def make_plan(
         endpoint=endpoint,
         request=Request(
             method="POST",
-            url=_join(base_url, endpoint.path),
+            url=url,
             headers=headers,
             body=_body(endpoint, call),
             connect_timeout=timeouts.connect,
@@ -118,7 +119,7 @@ def make_plan(
         transport=_transport(options, settings, scope, local=local),
         timeouts=timeouts,
         retry=_retry(options.get("retry")),
-        secrets=_secrets(headers),
+        secrets=_secrets(url, headers),
     )
 
 
@@ -188,7 +189,7 @@ def authorization(api_key: str | None) -> dict[str, str]:
     """
     if not api_key:
         return {}
-    if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
+    if not is_header(api_key):
         raise ConfigError("the API key holds blanks or characters that no header can carry; copy it again")
     return {"authorization": f"Bearer {api_key}"}
 
@@ -206,12 +207,11 @@ def _headers(options: Options, api_key: str | None) -> dict[str, str]:
     return headers | {name.lower(): value for name, value in extra.items()}
 
 
-def _secrets(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the values of headers that carry a credential, by their names."""
-    values = (
-        value for name, value in headers.items() if re.search(r"auth|key|token|secret|password|cookie", name)
-    )
-    return tuple(sorted({value.removeprefix("Bearer ") for value in values} - {""}, key=len, reverse=True))
+def _secrets(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
+    whole = {value for name, value in headers.items() if value and is_secret_header(name)}
+    parts = {secret.value for secret in request_secrets(url, headers)}
+    # The longest first: a shorter one inside it would leave its rest standing.
+    return tuple(sorted(whole | parts, key=len, reverse=True))
 
 
 def _retry(value: Retry | int | None) -> Retry:

@@ -49,3 +49,15 @@ async def test_a_dummy_key_garbles_no_message() -> None:
 
     assert caught.value.partial is not None
     assert caught.value.partial.text == "the local server"
+
+
+async def test_a_key_in_the_query_of_the_address_stays_out_of_errors() -> None:
+    with pytest.raises(AquilaError) as caught:
+        await aquila.ask(
+            "hi",
+            transport=ScriptedTransport(Answer(chunks=[b"<html>"])),
+            base_url=f"https://h.example/v1?api_key={KEY}",
+            retry=0,
+        )
+
+    assert KEY not in str(caught.value)

@@ -81,7 +81,7 @@ class Leak:
 def redact_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Replace credentials and leave out what changes with each request."""
     return {
-        name: REDACTED if _is_secret(name) else value
+        name: REDACTED if is_secret_header(name) else value
         for name, value in _lower(headers)
         if name not in VOLATILE_REQUEST_HEADERS
     }
@@ -117,7 +117,7 @@ def environment_secrets(environ: Mapping[str, str]) -> tuple[Secret, ...]:
 
 def request_secrets(url: str, headers: Mapping[str, str]) -> tuple[Secret, ...]:
     """Collect a request's own credentials: those that redaction replaces."""
-    values = [value.strip().rpartition(" ")[2] for name, value in _lower(headers) if _is_secret(name)]
+    values = [value.strip().rpartition(" ")[2] for name, value in _lower(headers) if is_secret_header(name)]
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -186,7 +186,8 @@ def _redact_parameter(piece: str) -> str:
     return f"{name}={REDACTED}" if equals and unquote(name).lower() in SECRET_PARAMETERS else piece
 
 
-def _is_secret(request_header: str) -> bool:
+def is_secret_header(request_header: str) -> bool:
+    """Say whether a request's header, named in lower case, carries a credential."""
     # A harmless header that is redacted costs nothing: headers do not count when requests are compared.
     return request_header in SECRET_HEADERS or _SECRET_WORD.search(request_header) is not None
 
