@@ -23,6 +23,10 @@ AquilaError
 │   ├── ProtocolError               it is not what it says: HTML, bad JSON, an event without end
 │   ├── EmptyStream                 it ended without one event
 │   └── ProviderStreamError         the provider reported an error inside it
+├── ToolError                       raised by a tool: the model is told the message
+├── ToolRoundsExceeded              the model goes on calling tools
+├── OutputInvalid                   the answer has not the shape that `output=` asks for
+├── Paused                          a person must approve tool calls: see `aquila.resume`
 └── CassetteError
     ├── CassetteMissing             nothing recorded under that name
     ├── CassetteMismatch            no recorded interaction equals the request
@@ -38,6 +42,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from aquila.response import Response
+from aquila.tool_call import ToolCall
 
 
 def _rebuild(cls: type[AquilaError], args: tuple[Any, ...], state: dict[str, Any]) -> AquilaError:
@@ -230,6 +235,36 @@ class ProviderStreamError(StreamError):
         super().__init__(message, **facts)
         #: The provider's own code.
         self.code = code
+
+
+class ToolError(AquilaError):
+    """Raised by a tool of the user's: the model is told the message, and the run goes on."""
+
+
+class ToolRoundsExceeded(AquilaError):
+    """The model goes on calling tools although it must not; `partial.messages` is the conversation."""
+
+
+class OutputInvalid(AquilaError):
+    """The answer has not the shape asked for, also after the model was told what is wrong; `partial` holds it."""
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), **facts: Any) -> None:
+        super().__init__(message, **facts)
+        #: What is wrong, one field a line: `items.0.price: Input should be a valid number`.
+        self.problems = problems
+
+
+class Paused(AquilaError):
+    """The run waits for a person's word on some tool calls; `aquila.resume(error.state, approvals)` goes on."""
+
+    def __init__(
+        self, message: str, *, state: dict[str, Any], calls: tuple[ToolCall, ...], **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        #: All that is needed to go on, as JSON-ready values; it holds the conversation and no secret.
+        self.state = state
+        #: The calls that need approval.
+        self.calls = calls
 
 
 class CassetteError(AquilaError):

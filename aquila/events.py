@@ -12,20 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from aquila.errors import AquilaError
+from aquila.event_base import EventBase
 from aquila.response import Response, Usage
-
-
-class EventBase:
-    """What every event can do."""
-
-    __slots__ = ()
-    #: The event's kind, in JSON and in logs.
-    type: ClassVar[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON-ready values."""
-        names: tuple[str, ...] = self.__slots__
-        return {"type": self.type, **{name: getattr(self, name) for name in names}}
+from aquila.tool_call import ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +53,48 @@ class ReasoningChunk(EventBase):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallStarted(EventBase):
+    """The model has begun to call a tool; its arguments follow."""
+
+    type: ClassVar[str] = "tool_call_started"
+    call_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallChunk(EventBase):
+    """A fragment of a call's arguments, which are JSON only when all of them are there: see `ToolCall`."""
+
+    type: ClassVar[str] = "tool_call_chunk"
+    call_id: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(EventBase):
+    """The object asked for with `output=`, as far as it has come.
+
+    `value` is one growing object, the same in every event of a run: copy what must stay as it is.
+    """
+
+    type: ClassVar[str] = "partial"
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation(EventBase):
+    """A source or a file the answer refers to, in the provider's own shape."""
+
+    type: ClassVar[str] = "annotation"
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Status(EventBase):
-    """News that is no content: a refusal, a finish reason, a hosted tool at work."""
+    """News that is no text: a refusal, a finish reason, a hosted tool at work, another model taking over."""
 
     type: ClassVar[str] = "status"
     name: str
@@ -96,6 +125,16 @@ class Retrying(EventBase):
     def to_dict(self) -> dict[str, Any]:
         """Give the event as JSON-ready values."""
         return {"type": self.type, "attempt": self.attempt, "delay": self.delay, "error": str(self.error)}
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(EventBase):
+    """The connection to a background response was lost and is picked up behind the last event that came."""
+
+    type: ClassVar[str] = "resumed"
+    response_id: str
+    #: The provider's number of the last event that had come.
+    sequence_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +169,42 @@ class Failed(EventBase):
         return {"type": self.type, "error": type(self.error).__name__, "message": str(self.error)}
 
 
+__all__ = [
+    "Annotation",
+    "Chunk",
+    "Done",
+    "Event",
+    "EventBase",
+    "Failed",
+    "Partial",
+    "ReasoningChunk",
+    "Resumed",
+    "Retrying",
+    "Started",
+    "Status",
+    "ToolCall",
+    "ToolCallChunk",
+    "ToolCallStarted",
+    "ToolResult",
+    "Unknown",
+    "UsageUpdate",
+]
+
 Event: TypeAlias = (
-    Started | Chunk | ReasoningChunk | Status | UsageUpdate | Retrying | Unknown | Done | Failed
+    Started
+    | Chunk
+    | ReasoningChunk
+    | ToolCallStarted
+    | ToolCallChunk
+    | ToolCall
+    | ToolResult
+    | Partial
+    | Annotation
+    | Status
+    | UsageUpdate
+    | Retrying
+    | Resumed
+    | Unknown
+    | Done
+    | Failed
 )

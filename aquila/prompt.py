@@ -9,7 +9,8 @@ from aquila.errors import ConfigError
 from aquila.messages import Message, Role
 
 ROLES: tuple[str, ...] = get_args(Role)
-Prompt: TypeAlias = str | Message | Mapping[str, Any] | Iterable[Message | Mapping[str, Any]]
+#: Text, a message, or several; text and content parts in a list are one message of the user's.
+Prompt: TypeAlias = str | Message | Mapping[str, Any] | Iterable[Message | Mapping[str, Any] | str]
 
 
 def normalise(
@@ -17,8 +18,10 @@ def normalise(
 ) -> tuple[Message, ...]:
     """Join instructions, earlier messages and the new prompt, in this order.
 
+    Instructions that open the earlier messages already are not said twice.
+
     Args:
-        prompt: A string (one user message), a message, or several; None when `messages` says it all.
+        prompt: A string or content parts (one user message), a message, or several; None when `messages` says it all.
         messages: The conversation so far, put before the prompt.
         instructions: The system text; put first.
 
@@ -28,8 +31,9 @@ def normalise(
     turns = [*_turns("messages", messages), *_turns("prompt", prompt)]
     if not turns:
         raise ConfigError("prompt: nothing to send; give a prompt or messages")
-    system = [Message(role="system", content=instructions)] if instructions else []
-    return (*system, *turns)
+    if not instructions or (turns[0].role == "system" and turns[0].content == instructions):
+        return tuple(turns)
+    return (Message(role="system", content=instructions), *turns)
 
 
 def _turns(field_name: str, value: Prompt | None) -> list[Message]:
@@ -37,13 +41,34 @@ def _turns(field_name: str, value: Prompt | None) -> list[Message]:
         return []
     if isinstance(value, str):
         return [_filled(field_name, Message(role="user", content=value))]
+    if isinstance(value, Mapping) and _is_part(value):
+        return [Message(role="user", content=[dict(value)])]
     if isinstance(value, Message | Mapping):
         return [_turn(field_name, value)]
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        return [_turn(field_name, item) for item in value]
+        return _listed(field_name, list(value))
     raise ConfigError(
         f"{field_name}: {type(value).__name__} is no prompt; give a string or a list of messages"
     )
+
+
+def _listed(field_name: str, items: list[Any]) -> list[Message]:
+    parts = [item for item in items if isinstance(item, str) or _is_part(item)]
+    if not parts:
+        return [_turn(field_name, item) for item in items]
+    if len(parts) != len(items):
+        raise ConfigError(
+            f"{field_name}: content parts and messages stand side by side; "
+            "put the parts into a message: {'role': 'user', 'content': [...]}"
+        )
+    content = [{"type": "text", "text": part} if isinstance(part, str) else dict(part) for part in parts]
+    if all(part.get("type") == "text" and not str(part.get("text")).strip() for part in content):
+        raise ConfigError(f"{field_name}: the user's message is empty; give it some content")
+    return [Message(role="user", content=content)]
+
+
+def _is_part(item: object) -> bool:
+    return isinstance(item, Mapping) and "role" not in item and isinstance(item.get("type"), str)
 
 
 def _turn(field_name: str, item: object) -> Message:
@@ -56,8 +81,15 @@ def _turn(field_name: str, item: object) -> Message:
     role = item.get("role")
     if role not in ROLES:
         raise ConfigError(f"{field_name}: role {role!r} is unknown; use one of {', '.join(ROLES)}")
-    extra = {key: value for key, value in item.items() if key not in {"role", "content"}}
-    return _filled(field_name, Message(role=cast("Role", role), content=item.get("content"), extra=extra))
+    known = {"role", "content", "items", "provider"}
+    message = Message(
+        role=cast("Role", role),
+        content=item.get("content"),
+        extra={key: value for key, value in item.items() if key not in known},
+        items=tuple(item.get("items") or ()),
+        provider=item.get("provider"),
+    )
+    return _filled(field_name, message)
 
 
 def _filled(field_name: str, message: Message) -> Message:

@@ -5,67 +5,69 @@ Source: OpenAI's API reference, and the dialects of gateways that follow it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from aquila.call import Call
-from aquila.endpoint.failure import UNREADABLE, Failure, read_failure, stream_error
-from aquila.errors import AquilaError, ProtocolError
-from aquila.events import Chunk, Event, ReasoningChunk, Status, Unknown, UsageUpdate
-from aquila.response import Usage
-
-_DONE = b"[DONE]"
-
-
-class _Delta(msgspec.Struct):
-    content: str | list[Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | dict[str, Any] | None = None
-    refusal: str | None = None
-    tool_calls: Any = None
-    function_call: Any = None
-    audio: Any = None
+from aquila.call import Call, FunctionTool, ToolSpec
+from aquila.endpoint.base import Decoder
+from aquila.endpoint.chat_decoder import ChatDecoder
+from aquila.endpoint.chat_messages import chat_messages
+from aquila.endpoint.output_format import json_schema, schema_in_words
+from aquila.endpoint.profile import Profile
+from aquila.errors import ConfigError
 
 
-class _Choice(msgspec.Struct):
-    index: int | None = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-    error: Any = None
-
-
-class _Payload(msgspec.Struct):
-    id: Any = None
-    model: Any = None
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
-
-
-_decode_payload = msgspec.json.Decoder(_Payload).decode
-
-
+@dataclass(frozen=True, slots=True)
 class ChatEndpoint:
     """Builds bodies for the Chat Completions API.
 
     Args:
-        max_tokens_field: `max_completion_tokens` at OpenAI, whose reasoning models refuse the older `max_tokens`;
-            `max_tokens` at most others.
+        profile: What the server is like.
+        provider: The server's name in the history; None makes no difference between servers.
     """
 
-    path = "/chat/completions"
+    profile: Profile
+    provider: str | None = None
 
-    def __init__(self, max_tokens_field: str = "max_tokens") -> None:
-        self._max_tokens_field = max_tokens_field
+    @property
+    def path(self) -> str:
+        """What follows the base URL."""
+        return "/chat/completions"
+
+    @property
+    def chains(self) -> bool:
+        """False: each request repeats the conversation."""
+        return False
+
+    def with_profile(self, profile: Profile) -> ChatEndpoint:
+        """Give the same API as another profile describes it."""
+        return ChatEndpoint(profile, self.provider)
+
+    def decoder(self, call: Call) -> Decoder:
+        """Make a decoder for one answer."""
+        return ChatDecoder(self.profile, self.provider, call.max_output_tokens)
 
     def body(self, call: Call) -> bytes:
-        """Build the request's body."""
+        """Build the request's body.
+
+        Raises:
+            ConfigError: The API cannot do what the call asks for.
+        """
+        for name in ("previous_response_id", "background"):
+            if getattr(call, name):
+                raise ConfigError(f"{name}: Chat Completions has no such thing; use endpoint='responses'")
+        profile = self.profile
+        words = schema_in_words(call.output, profile.output_mode)
         options = {
             "temperature": call.temperature,
             "top_p": call.top_p,
-            self._max_tokens_field: call.max_output_tokens,
+            profile.max_tokens_field: call.max_output_tokens,
+            **_reasoning(call.reasoning, profile),
+            **self._tools(call),
+            "response_format": _response_format(call, profile),
             "service_tier": call.service_tier,
             "store": call.store,
             "metadata": dict(call.metadata) if call.store and call.metadata else None,
@@ -73,174 +75,70 @@ class ChatEndpoint:
         return msgspec.json.encode(
             {
                 "model": call.model,
-                "messages": [message.to_dict() for message in call.messages],
+                "messages": chat_messages(call.messages, profile, self.provider, words=words),
                 "stream": True,
-                "stream_options": {"include_usage": True},
+                **_stream_options(profile),
                 **{name: value for name, value in options.items() if value is not None},
                 **call.extra_body,
             }
         )
 
-    def decoder(self) -> ChatDecoder:
-        """Make a decoder for one response."""
-        return ChatDecoder()
+    def _tools(self, call: Call) -> dict[str, Any]:
+        if not call.tools:
+            return {}
+        return {
+            "tools": [_tool(tool, strict=self.profile.strict_tools) for tool in call.tools],
+            "tool_choice": _tool_choice(call.tool_choice),
+            "parallel_tool_calls": call.parallel_tool_calls,
+        }
 
 
-class ChatDecoder:
-    """Reads one streamed chat completion."""
-
-    __slots__ = ("_created", "closed", "ended")
-
-    def __init__(self) -> None:
-        #: A finish reason has been seen.
-        self.ended = False
-        #: `[DONE]` has been seen.
-        self.closed = False
-        self._created = False
-
-    def decode(self, name: str, data: bytes) -> list[Event]:
-        """Turn one server-sent event into events.
-
-        Raises:
-            ProtocolError: The payload is not JSON of the expected shape.
-            AquilaError: The payload reports an error.
-        """
-        if data == _DONE:
-            self.closed = True
-            return []
-        if not data or data.isspace():
-            return []
-        payload = _read(data, name)
-        events: list[Event] = []
-        if not self._created:
-            self._created = True
-            events.append(
-                Status("created", {"response_id": _name(payload.id), "model": _name(payload.model)})
-            )
-        for choice in payload.choices or ():
-            self._choice(choice, data, events)
-        if isinstance(payload.usage, dict) and (usage := _usage(payload.usage)):
-            events.append(UsageUpdate(usage))
-        return events
-
-    def decode_whole(self, body: bytes) -> list[Event]:
-        """Turn the JSON body of a provider that ignored `stream: true` into events.
-
-        Raises:
-            ProtocolError: The body is not JSON of the expected shape.
-            AquilaError: The body reports an error.
-        """
-        events = self.decode("", body)
-        self.closed = True
-        return events
-
-    def _choice(self, choice: _Choice, data: bytes, events: list[Event]) -> None:
-        if choice.index not in {0, None}:
-            events.append(Unknown(msgspec.json.decode(data)))
-            return
-        if choice.error:
-            raise _error_of(choice.error)
-        delta = choice.delta or choice.message
-        if delta is not None:
-            _delta(delta, data, events)
-        if choice.finish_reason:
-            self.ended = True
-            if choice.finish_reason == "error":
-                raise _error_of({"message": "the provider stopped with finish_reason error"})
-            events.append(Status("finished", {"finish_reason": choice.finish_reason}))
+def _stream_options(profile: Profile) -> dict[str, Any]:
+    options = {"include_usage": True} if profile.include_usage else {}
+    if profile.obfuscates:
+        options["include_obfuscation"] = False
+    return {"stream_options": options} if options else {}
 
 
-def _read(data: bytes, name: str) -> _Payload:
-    try:
-        payload = _decode_payload(data)
-    except UNREADABLE as error:
-        raise _unreadable(data, name, error) from None
-    if payload.error or name == "error":
-        raise _error_of(msgspec.json.decode(data))
-    if (
-        payload.choices is None
-        and payload.usage is None
-        and (failure := read_failure(msgspec.json.decode(data)))
-    ):
-        raise stream_error(failure)
-    return payload
-
-
-def _error_of(value: object) -> AquilaError:
-    failure = read_failure(value if isinstance(value, dict) and "error" in value else {"error": value})
-    return (
-        stream_error(failure)
-        if failure
-        else ProtocolError(f"the stream reported an error without a word: {value!r}")
-    )
-
-
-def _unreadable(data: bytes, name: str, error: Exception) -> AquilaError:
-    # A list is no chat payload, but Gemini reports its errors in one; plain text follows llama.cpp's `error:` field.
-    try:
-        failure = read_failure(msgspec.json.decode(data))
-    except UNREADABLE:
-        failure = None
-    if failure:
-        return stream_error(failure)
-    excerpt = data[:200].decode("utf-8", "replace")
-    if name == "error":
-        return stream_error(Failure(message=excerpt))
-    return ProtocolError(f"the stream holds a payload that is no chat completion chunk ({error}): {excerpt}")
-
-
-def _delta(delta: _Delta, data: bytes, events: list[Event]) -> None:
-    if delta.reasoning_content or delta.reasoning:
-        events.append(ReasoningChunk(_reasoning(delta)))
-    if type(delta.content) is str:
-        if delta.content:
-            events.append(Chunk(delta.content))
-    elif delta.content:
-        events.extend(_content_part(part) for part in delta.content)
-    if delta.refusal:
-        events.append(Status("refusal", {"text": delta.refusal}))
-    if delta.tool_calls or delta.function_call or delta.audio:
-        events.append(Unknown(msgspec.json.decode(data)))
-
-
-def _reasoning(delta: _Delta) -> str:
-    if delta.reasoning_content:
-        return delta.reasoning_content
-    if isinstance(delta.reasoning, dict):
-        return str(delta.reasoning.get("content") or "")
-    return delta.reasoning or ""
-
-
-def _content_part(part: Any) -> Event:
-    """Read a part of a content list (Mistral: `text`, and `thinking` with a list of texts)."""
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind == "text":
-        return Chunk(str(part.get("text") or ""))
-    if kind == "thinking":
-        inner = part.get("thinking")
-        texts = inner if isinstance(inner, list) else [{"text": inner}]
-        return ReasoningChunk(
-            "".join(str(item.get("text") or "") for item in texts if isinstance(item, dict))
+def _reasoning(reasoning: Mapping[str, Any] | None, profile: Profile) -> dict[str, Any]:
+    if not reasoning:
+        return {}
+    if profile.reasoning_field == "reasoning":
+        return {"reasoning": dict(reasoning)}
+    unknown = sorted(set(reasoning) - {"effort"})
+    if unknown:
+        raise ConfigError(
+            f"reasoning: Chat Completions knows only 'effort', not {unknown[0]!r}; use endpoint='responses'"
         )
-    return Unknown(part)
+    return {"reasoning_effort": reasoning["effort"]}
 
 
-def _name(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _response_format(call: Call, profile: Profile) -> dict[str, Any] | None:
+    if call.output is None or profile.output_mode == "prompt":
+        return None
+    if profile.output_mode == "json_object":
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": json_schema(call.output, profile.output_mode)}
 
 
-def _usage(wire: dict[str, Any]) -> Usage | None:
-    """Translate Chat's names; an object without one count (Vertex sends such) is no usage."""
-    usage = Usage(
-        input_tokens=_count(wire, "prompt_tokens"),
-        output_tokens=_count(wire, "completion_tokens"),
-        total_tokens=_count(wire, "total_tokens"),
-        cached_tokens=_count(wire.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_count(wire.get("completion_tokens_details"), "reasoning_tokens"),
-    )
-    return usage if usage.to_dict() else None
+def _tool(tool: ToolSpec, *, strict: bool) -> dict[str, Any]:
+    if isinstance(tool, FunctionTool):
+        function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
+        if tool.description:
+            function["description"] = tool.description
+        if tool.strict and strict:
+            function["strict"] = True
+        return {"type": "function", "function": function}
+    if tool.get("type") == "function" and "function" not in tool:
+        # The Responses API's flat shape.
+        return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
+    return dict(tool)
 
 
-def _count(wire: Any, name: str) -> int | None:
-    value = wire.get(name) if isinstance(wire, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _tool_choice(choice: str | Mapping[str, Any] | None) -> Any:
+    if isinstance(choice, Mapping):
+        flat = choice.get("type") == "function" and "name" in choice
+        return {"type": "function", "function": {"name": choice["name"]}} if flat else dict(choice)
+    if choice in {None, "auto", "none", "required"}:
+        return choice
+    return {"type": "function", "function": {"name": choice}}

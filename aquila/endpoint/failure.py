@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aquila import errors
-from aquila.errors import APIStatusError, AquilaError, ProviderStreamError
+from aquila.errors import APIStatusError, AquilaError, ProtocolError, ProviderStreamError
 
 #: What decoding bytes that are no JSON raises: bad syntax, bad UTF-8, or nesting without end.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -123,6 +123,16 @@ def stream_error(failure: Failure) -> AquilaError:
             f"the provider reported an error in the stream: {failure.message}", code=failure.code
         )
     return _build(status, failure.message, failure, where="the provider reported an error in the stream")
+
+
+def error_of(value: object) -> AquilaError:
+    """Turn what stands in a stream's `error` field into an exception, also when it says nothing."""
+    failure = read_failure(value if isinstance(value, dict) and "error" in value else {"error": value})
+    return (
+        stream_error(failure)
+        if failure
+        else ProtocolError(f"the stream reported an error without a word: {value!r}")
+    )
 
 
 def _status_in(code: str | int | None) -> int | None:

@@ -1,0 +1,112 @@
+"""What a server's refusal teaches about it. Pure.
+
+Each lesson answers one exact complaint about something we chose and the user did not ask for, and is learnt once: what
+it changes cannot be complained about again. All other refusals are the user's to hear.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aquila.endpoint.profile import Profile
+from aquila.errors import APIStatusError
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One complaint and what it changes."""
+
+    name: str
+    #: What the server's words look like, in lower case.
+    complaint: str
+    #: Whether the profile still does what is complained about.
+    applies: Callable[[Profile], bool]
+    change: Callable[[Profile], dict[str, Any]]
+
+
+_UNKNOWN = r"unsupported|unrecogni[sz]ed|unknown|not supported|not permitted|unexpected|extra"
+_FORMAT = r"response_format|json_schema|text\.format|output_format|structured output"
+#: Anthropic, and gateways in front of it, miss the results of calls that they were given in another form.
+_BLOCKS = (
+    r"unexpected `tool_use_id`|must have a corresponding `tool_use` block|tool_call_id +is not found|"
+    r"must be a response to a prece+ding message with 'tool_calls'"
+)
+
+_LESSONS = (
+    Lesson(
+        "no_stream_options", r"stream_options|include_usage|include_obfuscation",
+        lambda profile: profile.include_usage or profile.obfuscates,
+        lambda profile: {"include_usage": False, "obfuscates": False},
+    ),
+    Lesson(
+        "max_completion_tokens", r"\bmax_tokens\b.*max_completion_tokens",
+        lambda profile: profile.max_tokens_field == "max_tokens",
+        lambda profile: {"max_tokens_field": "max_completion_tokens"},
+    ),
+    Lesson(
+        "max_tokens", rf"({_UNKNOWN}).*max_completion_tokens|max_completion_tokens.*({_UNKNOWN})",
+        lambda profile: profile.max_tokens_field == "max_completion_tokens",
+        lambda profile: {"max_tokens_field": "max_tokens"},
+    ),
+    Lesson(
+        "loose_tools", r"invalid schema for function|tools?\W.*\bstrict\b|\bstrict\b.*\btools?\b",
+        lambda profile: profile.strict_tools, lambda profile: {"strict_tools": False},
+    ),
+    Lesson(
+        "loose_schema", rf"invalid schema for (response_format|text)|({_FORMAT}).*\bstrict\b",
+        lambda profile: profile.output_mode == "strict", lambda profile: {"output_mode": "schema"},
+    ),
+    Lesson(
+        "json_object", _FORMAT,
+        lambda profile: profile.output_mode in {"strict", "schema"},
+        lambda profile: {"output_mode": "json_object"},
+    ),
+    Lesson(
+        "schema_in_prompt", rf"{_FORMAT}|json_object",
+        lambda profile: profile.output_mode == "json_object", lambda profile: {"output_mode": "prompt"},
+    ),
+    Lesson(
+        "tool_result_blocks", _BLOCKS,
+        lambda profile: profile.tool_content == "text", lambda profile: {"tool_content": "blocks"},
+    ),
+    Lesson(
+        "tool_result_text", r"invalid value: 'tool_result'",
+        lambda profile: profile.tool_content == "blocks", lambda profile: {"tool_content": "text"},
+    ),
+    Lesson(
+        "function_role", r"does not support '?tool'?|unknown variant `tool`|un(supported|known) role:? '?\W?(role_)?tool",
+        lambda profile: profile.tool_role == "tool", lambda profile: {"tool_role": "function"},
+    ),
+    Lesson(
+        "tool_role",
+        r"does not support '?function'?|unknown variant `function`|un(supported|known) role:? '?\W?(role_)?function",
+        lambda profile: profile.tool_role == "function", lambda profile: {"tool_role": "tool"},
+    ),
+    Lesson(
+        "no_previous_response", r"previous[_ ]response",
+        lambda profile: profile.keeps_responses, lambda profile: {"keeps_responses": False},
+    ),
+)  # fmt: skip
+
+
+def learn(profile: Profile, error: APIStatusError, learnt: frozenset[str]) -> tuple[str, Profile] | None:
+    """Find what a refusal teaches.
+
+    Args:
+        profile: What the server was taken for.
+        error: Its refusal.
+        learnt: Names of the lessons that this run has learnt already; none is learnt twice.
+
+    Returns:
+        The lesson's name and the better profile; None if the refusal is the user's to hear.
+    """
+    if error.status_code not in {400, 404, 415, 422}:
+        return None
+    said = f"{error} {error.body}".lower()
+    for lesson in _LESSONS:
+        if lesson.name not in learnt and lesson.applies(profile) and re.search(lesson.complaint, said):
+            return lesson.name, profile.evolve(**lesson.change(profile))
+    return None

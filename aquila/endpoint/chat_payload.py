@@ -1,0 +1,146 @@
+"""The payloads of a chat completion stream, as far as we read them. Pure.
+
+Validation and construction happen in one call of msgspec, which is what makes a chunk cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from aquila.endpoint.failure import UNREADABLE, Failure, error_of, read_failure, stream_error
+from aquila.errors import AquilaError, ProtocolError
+from aquila.response import Usage
+
+
+class Delta(msgspec.Struct, forbid_unknown_fields=True):
+    """What a fragment, or a whole message, says."""
+
+    content: str | list[Any] | None = None
+    role: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | dict[str, Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
+    function_call: dict[str, Any] | None = None
+    audio: Any = None
+    annotations: list[Any] | None = None
+
+
+class LaxDelta(Delta, forbid_unknown_fields=False):
+    """A fragment with fields of its server's own, which `unknown_fields` gives."""
+
+
+D = TypeVar("D", bound=Delta)
+
+
+class Choice(msgspec.Struct, Generic[D]):
+    """One of the answers; we ask for one."""
+
+    index: int | None = 0
+    delta: D | None = None
+    message: D | None = None
+    finish_reason: str | None = None
+    error: Any = None
+
+
+class Payload(msgspec.Struct, Generic[D]):
+    """One chunk."""
+
+    id: Any = None
+    model: Any = None
+    choices: list[Choice[D]] | None = None
+    usage: Any = None
+    error: Any = None
+    x_groq: Any = None
+
+
+_decode = msgspec.json.Decoder(Payload[Delta]).decode
+_decode_lax = msgspec.json.Decoder(Payload[LaxDelta]).decode
+
+
+def read_payload(data: bytes, name: str) -> Payload[Any]:
+    """Read a chunk; fields nobody knows make its fragments a LaxDelta.
+
+    Raises:
+        ProtocolError: The payload is not JSON of the expected shape.
+        AquilaError: The payload reports an error.
+    """
+    try:
+        payload: Payload[Any] = _decode(data)
+    except msgspec.ValidationError:
+        payload = read_lax_payload(data, name)
+    except UNREADABLE as error:
+        raise _unreadable(data, name, error) from None
+    if payload.error or name == "error" or (payload.choices is None and payload.usage is None):
+        _check_error(payload, data, name)
+    return payload
+
+
+def read_lax_payload(data: bytes, name: str) -> Payload[Any]:
+    """Read a chunk of a server that is known to have fields of its own.
+
+    Raises:
+        ProtocolError: The payload is not JSON of the expected shape.
+        AquilaError: The payload reports an error.
+    """
+    try:
+        payload: Payload[Any] = _decode_lax(data)
+    except UNREADABLE as error:
+        raise _unreadable(data, name, error) from None
+    if payload.error or name == "error" or (payload.choices is None and payload.usage is None):
+        _check_error(payload, data, name)
+    return payload
+
+
+def unknown_fields(data: bytes) -> dict[str, Any]:
+    """Give the fields of the first choice's fragment that `Delta` does not name."""
+    for choice in msgspec.json.decode(data).get("choices") or ():
+        if not choice.get("index"):
+            fragment = choice.get("delta") or choice.get("message") or {}
+            return {name: value for name, value in fragment.items() if name not in Delta.__struct_fields__}
+    return {}
+
+
+def chat_usage(wire: Any) -> Usage | None:
+    """Translate Chat's names; an object without one count (Vertex sends such) is no usage."""
+    if not isinstance(wire, dict):
+        return None
+    prompt, completion = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
+    usage = Usage(
+        input_tokens=_count(wire, "prompt_tokens"),
+        output_tokens=_count(wire, "completion_tokens"),
+        total_tokens=_count(wire, "total_tokens"),
+        cached_tokens=_count(prompt, "cached_tokens"),
+        cache_write_tokens=_count(prompt, "cache_write_tokens"),
+        reasoning_tokens=_count(completion, "reasoning_tokens"),
+    )
+    return usage if usage.to_dict() else None
+
+
+def _count(wire: Any, name: str) -> int | None:
+    value = wire.get(name) if isinstance(wire, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _check_error(payload: Payload[Any], data: bytes, name: str) -> None:
+    value = msgspec.json.decode(data)
+    if payload.error or name == "error":
+        raise error_of(value)
+    if failure := read_failure(value):
+        raise stream_error(failure)
+
+
+def _unreadable(data: bytes, name: str, error: Exception) -> AquilaError:
+    # A list is no chat payload, but Gemini reports its errors in one; plain text follows llama.cpp's `error:` field.
+    try:
+        failure = read_failure(msgspec.json.decode(data))
+    except UNREADABLE:
+        failure = None
+    if failure:
+        return stream_error(failure)
+    excerpt = data[:200].decode("utf-8", "replace")
+    if name == "error":
+        return stream_error(Failure(message=excerpt))
+    return ProtocolError(f"the stream holds a payload that is no chat completion chunk ({error}): {excerpt}")

@@ -1,0 +1,58 @@
+"""What the end of a response says: usage, finish reason, failure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aquila.endpoint.failure import Failure, read_failure, stream_error
+from aquila.errors import AquilaError, ProviderStreamError
+from aquila.response import Usage
+
+_FAILED = {"failed", "cancelled"}
+#: Reasons by which a response is cut, in the words of `finish_reason`.
+_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+def responses_usage(response: Mapping[str, Any]) -> Usage | None:
+    """Read the counts of a response; None if it has none."""
+    wire = response.get("usage")
+    if not isinstance(wire, Mapping):
+        return None
+    inputs, outputs = wire.get("input_tokens_details"), wire.get("output_tokens_details")
+    usage = Usage(
+        input_tokens=_count(wire, "input_tokens"),
+        output_tokens=_count(wire, "output_tokens"),
+        total_tokens=_count(wire, "total_tokens"),
+        cached_tokens=_count(inputs, "cached_tokens"),
+        cache_write_tokens=_count(inputs, "cache_write_tokens"),
+        reasoning_tokens=_count(outputs, "reasoning_tokens"),
+    )
+    return usage if usage.to_dict() else None
+
+
+def finish_facts(response: Mapping[str, Any], *, has_calls: bool) -> dict[str, Any]:
+    """Give the finish reason and the status of a response that has come to an end."""
+    if response.get("status") != "incomplete":
+        return {"finish_reason": "tool_calls" if has_calls else "stop", "status": "completed"}
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    return {"finish_reason": _REASONS.get(str(reason), reason or "incomplete"), "status": "incomplete"}
+
+
+def failure_of(response: Mapping[str, Any]) -> AquilaError | None:
+    """Turn a failed or cancelled response into an error; None for any other."""
+    status = response.get("status")
+    if status not in _FAILED:
+        return None
+    said = response.get("error")
+    if said:
+        return stream_error(read_failure({"error": said}) or Failure(message=str(said)))
+    return ProviderStreamError(
+        f"the provider says that the response is {status}, and not why", code=str(status)
+    )
+
+
+def _count(wire: Any, name: str) -> int | None:
+    value = wire.get(name) if isinstance(wire, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
