@@ -1,17 +1,21 @@
-"""`Client`, and the functions `ask` and `stream` for those who need none."""
+"""`Client`, and the functions `ask`, `stream` and `resume` for those who need none."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, Unpack, cast
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 from uuid import uuid4
 
 from aquila.cassette import Scope
-from aquila.options import Options, check_names, make_plan
+from aquila.options import Options, check_names
+from aquila.planning import make_plan
 from aquila.prompt import Prompt
 from aquila.response import Response
 from aquila.settings import read_settings
 from aquila.streams import Stream
+
+T = TypeVar("T")
 
 
 class Client:
@@ -37,23 +41,87 @@ class Client:
         cassette = self._defaults.pop("cassette", None)
         self._scope = Scope(cassette) if cassette is not None else None
 
-    def stream(self, prompt: Prompt | None = None, **options: Unpack[Options]) -> Stream:
+    @overload
+    def stream(
+        self, prompt: Prompt | None = None, *, output: type[T], **options: Unpack[Options]
+    ) -> Stream[T]: ...
+    @overload
+    def stream(
+        self, prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+    ) -> Stream[Any]: ...
+    def stream(
+        self, prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+    ) -> Stream[Any]:
         """Prepare a run; nothing is sent until the Stream is entered, iterated or awaited.
 
         Args:
-            prompt: Text, a message, or a list of messages; None when `messages` says it all.
+            prompt: Text, content parts, a message, or a list of messages; None when `messages` says it all.
+            output: The type the answer must have: a pydantic model, a dataclass, `list[str]`; None for text.
             options: See `Options`.
 
         Raises:
             ConfigError: An option's value cannot be used.
             TypeError: An option is unknown.
         """
-        check_names(options)
-        given = {name: value for name, value in options.items() if value is not None}
-        merged = cast("Options", {**self._defaults, **given})
+        merged = self._merged(options)
         ref = uuid4().hex
-        plan = make_plan(prompt, merged, self._settings, ref, self._scope)
+        plan = make_plan(prompt, merged, self._settings, ref=ref, scope=self._scope, output=output)
         return Stream(lambda: plan, ref=ref, sink=merged.get("sink"))
+
+    @overload
+    async def ask(
+        self, prompt: Prompt | None = None, *, output: type[T], **options: Unpack[Options]
+    ) -> Response[T]: ...
+    @overload
+    async def ask(
+        self, prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+    ) -> Response[Any]: ...
+    async def ask(
+        self, prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+    ) -> Response[Any]:
+        """Run to the end and give the whole answer; the same as awaiting `stream`.
+
+        Raises:
+            ConfigError: An option's value cannot be used.
+            AquilaError: The run failed; `error.partial` holds what had come.
+            TypeError: An option is unknown.
+        """
+        return await self.stream(prompt, output=output, **options)
+
+    def resume(
+        self,
+        state: Mapping[str, Any],
+        approvals: Mapping[str, bool | str],
+        *,
+        output: Any = None,
+        **options: Unpack[Options],
+    ) -> Stream[Any]:
+        """Go on with a run that waits for a person's word; see `Paused`.
+
+        Args:
+            state: `state` of the Paused error, from this process or another.
+            approvals: By call id: True runs the call; False, or a text with the reason, declines it.
+            output: As in the run that was paused.
+            options: As in the run that was paused; its tools above all, as no state can hold functions.
+
+        Raises:
+            ConfigError: The state or the approvals cannot be used, or an option's value.
+            TypeError: An option is unknown.
+        """
+        merged = self._merged(options)
+        from aquila.resuming import resumed_run  # noqa: PLC0415 - loads pydantic, which most calls do without
+
+        again = resumed_run(state, approvals, merged)
+        plan = make_plan(
+            None,
+            again.options,
+            self._settings,
+            ref=again.ref,
+            scope=self._scope,
+            output=output,
+            pending=again.pending,
+        )
+        return Stream(lambda: plan, ref=again.ref, sink=merged.get("sink"))
 
     async def aclose(self) -> None:
         """Write what the client's cassette still holds back. Its connections belong to the event loop and end with it.
@@ -72,36 +140,51 @@ class Client:
     ) -> None:
         await self.aclose()
 
-    async def ask(self, prompt: Prompt | None = None, **options: Unpack[Options]) -> Response:
-        """Run to the end and give the whole answer; the same as awaiting `stream`.
-
-        Raises:
-            ConfigError: An option's value cannot be used.
-            AquilaError: The run failed; `error.partial` holds what had come.
-            TypeError: An option is unknown.
-        """
-        return await self.stream(prompt, **options)
+    def _merged(self, options: Options) -> Options:
+        check_names(options)
+        given = {name: value for name, value in options.items() if value is not None}
+        return cast("Options", {**self._defaults, **given})
 
 
-def stream(prompt: Prompt | None = None, **options: Unpack[Options]) -> Stream:
+@overload
+def stream(prompt: Prompt | None = None, *, output: type[T], **options: Unpack[Options]) -> Stream[T]: ...
+@overload
+def stream(
+    prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+) -> Stream[Any]: ...
+def stream(
+    prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+) -> Stream[Any]:
     """Prepare a run; nothing is sent until the Stream is entered, iterated or awaited.
 
     Args:
-        prompt: Text, a message, or a list of messages; None when `messages` says it all.
+        prompt: Text, content parts, a message, or a list of messages; None when `messages` says it all.
+        output: The type the answer must have: a pydantic model, a dataclass, `list[str]`; None for text.
         options: See `Options`.
 
     Raises:
         ConfigError: An option's value cannot be used.
         TypeError: An option is unknown.
     """
-    return Client().stream(prompt, **options)
+    return Client().stream(prompt, output=output, **options)
 
 
-async def ask(prompt: Prompt | None = None, **options: Unpack[Options]) -> Response:
+@overload
+async def ask(
+    prompt: Prompt | None = None, *, output: type[T], **options: Unpack[Options]
+) -> Response[T]: ...
+@overload
+async def ask(
+    prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+) -> Response[Any]: ...
+async def ask(
+    prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
+) -> Response[Any]:
     """Run to the end and give the whole answer; the same as awaiting `stream`.
 
     Args:
-        prompt: Text, a message, or a list of messages; None when `messages` says it all.
+        prompt: Text, content parts, a message, or a list of messages; None when `messages` says it all.
+        output: The type the answer must have: a pydantic model, a dataclass, `list[str]`; None for text.
         options: See `Options`.
 
     Raises:
@@ -109,4 +192,26 @@ async def ask(prompt: Prompt | None = None, **options: Unpack[Options]) -> Respo
         AquilaError: The run failed; `error.partial` holds what had come.
         TypeError: An option is unknown.
     """
-    return await Client().stream(prompt, **options)
+    return await Client().stream(prompt, output=output, **options)
+
+
+def resume(
+    state: Mapping[str, Any],
+    approvals: Mapping[str, bool | str],
+    *,
+    output: Any = None,
+    **options: Unpack[Options],
+) -> Stream[Any]:
+    """Go on with a run that waits for a person's word; see `Paused`.
+
+    Args:
+        state: `state` of the Paused error, from this process or another.
+        approvals: By call id: True runs the call; False, or a text with the reason, declines it.
+        output: As in the run that was paused.
+        options: As in the run that was paused; its tools above all, as no state can hold functions.
+
+    Raises:
+        ConfigError: The state or the approvals cannot be used, or an option's value.
+        TypeError: An option is unknown.
+    """
+    return Client().resume(state, approvals, output=output, **options)

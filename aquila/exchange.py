@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 import anyio
 
@@ -14,6 +11,7 @@ from aquila.clocks import Clocks
 from aquila.endpoint import Decoder, status_error
 from aquila.errors import AquilaError, ConnectionFailed, EmptyStream, ProtocolError, StreamTruncated
 from aquila.events import Event
+from aquila.rate_limits import RateLimits, read_rate_limits, read_retry_after
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.sse import ServerSentEvent, SSEDecoder
 
@@ -42,12 +40,15 @@ class Exchange:
         self._sse: SSEDecoder | None = None
         self._whole = bytearray()
         self._events_seen = False
+        self._finished = False
         #: What reading ended in, kept until the events before it are given out.
         self._failure: AquilaError | None = None
         #: The wire payloads so far.
         self.payloads: list[bytes] = []
         #: The provider's id of the request.
         self.request_id: str | None = response.headers.get("x-request-id")
+        #: What the provider says of its limits; None if it says nothing.
+        self.rate_limits: RateLimits | None = read_rate_limits(response.headers)
 
     @classmethod
     async def open(cls, transport: Transport, request: Request, decoder: Decoder, clocks: Clocks) -> Exchange:
@@ -91,8 +92,14 @@ class Exchange:
             if events:
                 return events
         await self._drain()
-        self._check_whole()
-        return None
+        return self._end()
+
+    def finish(self) -> list[Event]:
+        """Give what only the end of a whole answer makes certain; nothing the second time."""
+        if self._finished:
+            return []
+        self._finished = True
+        return self._decoder.finish()
 
     async def aclose(self) -> None:
         """Free the connection."""
@@ -150,8 +157,11 @@ class Exchange:
             body = bytes(self._whole)
             self.payloads.append(body)
             return self._decoder.decode_whole(body)
+        return self._end()
+
+    def _end(self) -> list[Event] | None:
         self._check_whole()
-        return None
+        return self.finish() or None
 
     def _decode_last(self, sse: SSEDecoder) -> list[Event]:
         """Read an event whose blank line never came; one that was cut cannot be read and says nothing."""
@@ -166,7 +176,7 @@ class Exchange:
         if not self._events_seen:
             raise self._empty()
         raise StreamTruncated(
-            f"the stream from {self._url} ended before the answer did (no finish_reason); "
+            f"the stream from {self._url} ended before the answer did (no finish_reason or terminal event); "
             "what had come is in error.partial"
         )
 
@@ -209,22 +219,3 @@ class Exchange:
             request_id=self.request_id,
         )
 
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long the provider asks to wait, in seconds; None when it does not ask.
-
-    A date is measured against the response's own `date`, so that this machine's clock does not matter.
-    """
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-            return float(value) / scale
-    until, now = _date(headers, "retry-after"), _date(headers, "date")
-    return max((until - now).total_seconds(), 0.0) if until and now else None
-
-
-def _date(headers: Mapping[str, str], name: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(headers[name])
-    except (KeyError, ValueError):
-        return None

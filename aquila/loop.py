@@ -1,66 +1,56 @@
-"""The run: request, events, retries, clocks, and the Response they end in."""
+"""The run: answers, tools between them, the object asked for, and the Response they end in."""
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from aquila.call import Call
 from aquila.clocks import Clocks
-from aquila.endpoint import Endpoint
-from aquila.errors import AquilaError, CassetteError, ConnectionFailed, TimeoutExceeded, TotalTimeout
-from aquila.events import Chunk, Done, Event, ReasoningChunk, Retrying, Started, Status, Unknown
-from aquila.exchange import Exchange
+from aquila.errors import AquilaError, OutputInvalid
+from aquila.events import Done, Event, Started, Status
+from aquila.fallback import may_fall_back
 from aquila.folding import Folder
+from aquila.history import tool_message
+from aquila.lessons import lessons_of
+from aquila.messages import Message
+from aquila.plan import Plan
 from aquila.response import Response
-from aquila.retry import Retry
+from aquila.round import Round
 from aquila.scrub import scrub
-from aquila.timeouts import Timeouts
-from aquila.transport.base import Request, Transport
+from aquila.structure import Structure
+from aquila.tool_call import ToolCall
+from aquila.toolwork import ToolWork
 
 logger = logging.getLogger("aquila")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that a run needs to know."""
-
-    ref: str
-    call: Call
-    endpoint: Endpoint
-    request: Request
-    #: Makes the transport when the run begins, not before; the run closes it.
-    transport: Callable[[], Transport]
-    timeouts: Timeouts
-    retry: Retry
-    #: Values that must not appear in an error.
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
 class Run:
-    """One run, read by one task inside an event loop.
-
-    Nothing is sent before the first `read`. A request is repeated only as long as no content has come from it.
-    """
+    """One run, read by one task inside an event loop. Nothing is sent before the first `read`."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._transport = plan.transport()
-        self._clocks = Clocks(plan.timeouts)
-        self._folder = Folder()
-        self._exchange: Exchange | None = None
-        self._attempts = 0
-        self._pause = 0.0
-        #: What the last repetition was for.
-        self._retried: AquilaError | None = None
+        self._fallbacks = list(plan.fallbacks)
+        self._clocks = Clocks(plan.destination.timeouts)
+        self._folder = Folder(plan.pending.usage if plan.pending else None)
+        self._work = ToolWork(plan.rules, plan.pending) if plan.rules is not None else None
+        self._structure = Structure(plan.shape) if plan.shape is not None else None
+        self._pending = plan.pending
+        self._round: Round | None = None
+        #: Answers so far, and what the requests for them were.
+        self._answers = 0
+        self._attempts_before = 0
+        self._payloads_before: list[bytes] = []
+        #: The present round's answer stands in the conversation.
+        self._taken = False
         self._started = False
         self._closed = False
-        self._content_seen = False
-        self._request_id: str | None = None
-        self._payloads: list[bytes] = []
+        self._go_by(plan)
+
+    def _go_by(self, plan: Plan) -> None:
+        self._plan = plan
+        self._call = plan.call
+        self._transport = plan.destination.transport()
+        self._lessons = lessons_of(self._transport)
 
     async def read(self) -> list[Event]:
         """Give the next events, at least one; the last of all is Done.
@@ -75,7 +65,7 @@ class Run:
             except AquilaError as error:
                 if self._closed:
                     raise
-                events = [await self._recover(error)]
+                events = [await self._fall_back(error)]
             for event in events:
                 self._folder.add(event)
             if events:
@@ -102,7 +92,8 @@ class Run:
         """
         self._closed = True
         self._clocks.close()
-        await self._close_exchange()
+        if self._round is not None:
+            await self._round.aclose()
         await self._transport.aclose()
 
     async def abandon(self) -> None:
@@ -114,85 +105,117 @@ class Run:
 
     def complete(self, error: AquilaError) -> AquilaError:
         """Put what had come into an error, and take secrets out of it."""
-        if self._attempts:
-            error.partial = self._response(status="in_progress")
-            error.attempts = self._attempts
-            error.request_id = error.request_id or self._request_id
+        attempts = self._attempts
+        if attempts or self._answers:
+            text = "" if self._taken else self._folder.text
+            said = (Message(role="assistant", content=text),) if text else ()
+            error.partial = self._response((*self._call.messages, *said), status="in_progress")
+            error.attempts = attempts
+            error.request_id = error.request_id or (self._round.request_id if self._round else None)
         return self._scrub(error)
 
     async def _step(self) -> list[Event]:
+        if self._round is not None:
+            events = await self._round.read()
+            if events is None:
+                return await self._conclude(self._round)
+            return events if self._structure is None else self._structure.shown(events)
         if not self._started:
             self._started = True
-            return [Started(self._plan.ref, self._plan.call.model, self._plan.call.metadata)]
-        if self._pause:
-            pause, self._pause = self._pause, 0.0
-            await self._clocks.pause(pause)
-        if self._exchange is None:
-            self._attempts += 1
-            self._request_id, self._payloads = None, []
-            self._exchange = await Exchange.open(
-                self._transport, self._plan.request, self._plan.endpoint.decoder(), self._clocks
-            )
-            self._request_id = self._exchange.request_id
-            self._payloads = self._exchange.payloads
-        return self._noted(await self._read(self._exchange))
+            return [Started(self._plan.ref, self._call.model, self._call.metadata)]
+        pending, self._pending = self._pending, None
+        if pending is not None and self._work is not None:
+            return await self._run_tools(self._work, pending.calls, pending.denied)
+        self._round = self._new_round()
+        return await self._step()
 
-    async def _read(self, exchange: Exchange) -> list[Event] | None:
+    def _new_round(self) -> Round:
+        destination = self._plan.destination
+        known = self._lessons.get(destination.base_url)
+        endpoint = self._plan.endpoint.with_profile(known) if known else self._plan.endpoint
+        return Round(self._call, endpoint, destination, self._transport, self._clocks, self._lessons)
+
+    async def _conclude(self, answer: Round) -> list[Event]:
+        """Decide what follows a whole answer: tools, another try at the object, or the end."""
+        facts = self._folder.facts
+        turn, calls = answer.decoder.turn(), tuple(answer.decoder.calls)
+        messages = (*self._call.messages, turn) if turn is not None else self._call.messages
+        self._call = answer.next_call(messages, facts.get("response_id"))
+        self._taken = True
+        if self._work is not None and self._work.takes(calls, facts.get("finish_reason")):
+            self._work.count(calls)
+            self._work.pause(self._plan, self._call, calls, self._folder.usage)
+            await self._end_round(answer)
+            return await self._run_tools(self._work, calls, {})
+        response = self._response(messages)
+        if self._structure is None or calls:
+            return [Done(response)]
         try:
-            return await exchange.read()
-        except TotalTimeout:
-            raise
-        except (ConnectionFailed, TimeoutExceeded):
-            # A whole answer stays whole when the connection ends badly behind it.
-            if exchange.ended:
-                return None
-            raise
+            return [Done(response.evolve(parsed=self._structure.parse(response)))]
+        except OutputInvalid as error:
+            prompt = self._structure.repair(error)
+        await self._end_round(answer)
+        self._call = self._call.answered([Message(role="user", content=prompt)])
+        return [Status("repair", {"prompt": prompt}), self._next_answer()]
 
-    def _noted(self, events: list[Event] | None) -> list[Event]:
-        if events is None:
-            return [Done(self._response())]
-        if any(_is_content(event) for event in events):
-            self._content_seen = True
-            self._clocks.content()
-        return events
+    async def _run_tools(
+        self, work: ToolWork, calls: Sequence[ToolCall], denied: Mapping[str, str]
+    ) -> list[Event]:
+        results = await self._clocks.wait_total(work.run(calls, denied))
+        self._call = self._call.answered(
+            [tool_message(result) for result in results], may_call=work.ended is None
+        )
+        ended = [Status("tools_stopped", {"reason": work.ended})] if work.ended is not None else []
+        return [*results, *ended, self._next_answer()]
 
-    async def _recover(self, error: AquilaError) -> Event:
-        await self._close_exchange()
-        if isinstance(error, CassetteError) and self._retried is not None:
-            # The cassette holds nothing for the retry; why there was one is what matters.
-            raise self.complete(self._retried) from error
-        delay = None
-        if not self._content_seen:
-            # Retries of many clients at one moment would meet again; the jitter spreads them.
-            delay = self._plan.retry.delay(self._attempts, error, random.random())  # noqa: S311
-        # A pause that the deadline cuts short would hide the cause behind a time-out.
-        if delay is None or not self._clocks.leaves(delay):
+    async def _end_round(self, answer: Round) -> None:
+        await answer.aclose()
+        self._attempts_before += answer.attempts
+        self._payloads_before += answer.payloads
+        self._round = None
+        if self._structure is not None:
+            self._structure.restart()
+
+    def _next_answer(self) -> Status:
+        self._taken = False
+        self._answers += 1
+        return Status("round", {"number": self._answers + 1})
+
+    async def _fall_back(self, error: AquilaError) -> Event:
+        """Let the next model take over; possible only as long as nothing of an answer was given out.
+
+        Raises:
+            AquilaError: The error itself, when nobody can take over.
+        """
+        failed = self._round
+        given_out = self._answers or (failed is not None and failed.content_seen)
+        if given_out or not self._fallbacks or not may_fall_back(error):
             raise self.complete(error)
-        self._pause = delay
-        self._retried = error
-        return Retrying(self._attempts + 1, delay, self._scrub(error))
+        if failed is not None:
+            await self._end_round(failed)
+        await self._transport.aclose()
+        said = str(self._scrub(error))
+        before = self._call.model
+        self._go_by(self._fallbacks.pop(0))
+        return Status("fallback", {"from": before, "to": self._call.model, "error": said})
 
-    def _response(self, **facts: Any) -> Response:
+    @property
+    def _attempts(self) -> int:
+        return self._attempts_before + (self._round.attempts if self._round is not None else 0)
+
+    def _response(self, messages: tuple[Message, ...], **facts: Any) -> Response:
+        present = self._round
+        payloads = self._payloads_before + (present.payloads if present is not None else [])
         return self._folder.response(
-            self._plan.call.messages,
-            request_id=self._request_id,
+            messages,
+            request_id=present.request_id if present is not None else None,
+            rate_limits=present.rate_limits if present is not None else None,
             attempts=self._attempts,
             time_to_first_chunk=self._clocks.time_to_first_chunk,
             elapsed=self._clocks.elapsed(),
-            payloads=tuple(self._payloads),
+            payloads=tuple(payloads),
             **facts,
         )
 
     def _scrub(self, error: AquilaError) -> AquilaError:
-        return scrub(error, self._plan.secrets)
-
-    async def _close_exchange(self) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            await exchange.aclose()
-
-
-def _is_content(event: Event) -> bool:
-    return isinstance(event, Chunk | ReasoningChunk | Unknown) or (
-        isinstance(event, Status) and event.name == "refusal"
-    )
+        return scrub(error, self._plan.destination.secrets)

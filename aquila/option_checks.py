@@ -26,10 +26,21 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 #: What an option's value must be, in words, and the test for it.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
-        ("model", "instructions", "endpoint", "service_tier", "base_url", "api_key", "cassette"),
+        (
+            "model", "instructions", "endpoint", "service_tier", "base_url", "api_key", "cassette",
+            "previous_response_id",
+        ),
         ("text", _is_text),
     ),
     **dict.fromkeys(("temperature", "top_p"), ("a finite number", _is_number)),
@@ -40,11 +51,12 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
             _is_mapping(value) and all(is_header(name) and is_header(value[name]) for name in value)
         ),
     ),
-    "max_output_tokens": (
-        "a whole number of tokens above 0, or None",
-        lambda value: _is_number(value) and isinstance(value, int) and value > 0,
-    ),
-    "store": ("True or False", lambda value: isinstance(value, bool)),
+    "max_output_tokens": ("a whole number of tokens above 0, or None", _is_count),
+    **dict.fromkeys(("store", "background", "parallel_tool_calls"), ("True or False", _is_flag)),
+    **dict.fromkeys(("max_rounds", "parallel_tools"), ("a whole number above 0", _is_count)),
+    "on_max_rounds": ("'answer' or 'raise'", lambda value: value in {"answer", "raise"}),
+    **dict.fromkeys(("tool_choice", "reasoning"), ("text or a dict", lambda value: _is_text(value) or _is_mapping(value))),
+    **dict.fromkeys(("tools", "fallback"), ("a list", lambda value: isinstance(value, list | tuple))),
     "sink": ("a sink: aquila.sink.callback(function), aquila.sink.collector()", _has("emit", "aclose")),
     "transport": ("a transport", _has("send", "aclose")),
 }

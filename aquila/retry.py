@@ -39,6 +39,13 @@ class Retry:
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise ConfigError(f"retry: {name}={value!r} must be a number of seconds from 0")
 
+    @classmethod
+    def of(cls, value: Retry | int | None) -> Retry:
+        """Read what a caller may give: a Retry, a number of repetitions, or None (the default)."""
+        if value is None:
+            return cls()
+        return value if isinstance(value, Retry) else cls(max_retries=value)
+
     def delay(self, attempt: int, error: AquilaError, jitter: float = 0.0) -> float | None:
         """Say how long to wait before the next request.
 

@@ -6,23 +6,33 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
 
 from aquila.errors import AquilaError
 from aquila.events import Chunk, Done, Event
 from aquila.feed import Feed
-from aquila.loop import Plan, Run
+from aquila.loop import Run
+from aquila.plan import Plan
 from aquila.response import Response
 from aquila.sink.ambient import ambient_sinks
-from aquila.sink.base import Sink
+from aquila.sink.base import Sink, for_run
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 #: Seconds that closing the connection may take when the run ends early.
 _CLOSE_SECONDS = 1.0
 
 
-class Stream:
+class Stream(Generic[T]):
     """One run of a model; nothing is sent until it is entered, iterated or awaited.
 
     Use it in one of three ways:
@@ -41,7 +51,7 @@ class Stream:
         self._feeds: list[Feed] = []
         self._run: Run | None = None
         self._ready: deque[Event] = deque()
-        self._response: Response | None = None
+        self._response: Response[T] | None = None
         self._error: Exception | None = None
         #: False while the run has ended with an error that its reader has not been told.
         self._told = True
@@ -54,7 +64,7 @@ class Stream:
         """The answer's text alone, as an async iterator of fragments."""
         return TextStream(self)
 
-    async def response(self) -> Response:
+    async def response(self) -> Response[T]:
         """Read the run to its end and give the whole answer. May be called again.
 
         Raises:
@@ -76,6 +86,22 @@ class Stream:
             self._run.interrupt(closed)
         await self._fail(closed)
 
+    async def read_events(self) -> list[Event]:
+        """Give the events that have come with the last read, which are one or many; none at the end.
+
+        For readers that hand events on in batches; `async for` gives them one by one.
+
+        Raises:
+            AquilaError: The run failed; `error.partial` holds what had come.
+        """
+        try:
+            first = await anext(self)
+        except StopAsyncIteration:
+            return []
+        events = [first, *self._ready]
+        self._ready.clear()
+        return events
+
     def __aiter__(self) -> Self:
         return self
 
@@ -89,7 +115,7 @@ class Stream:
             await self._advance()
         return self._ready.popleft()
 
-    def __await__(self) -> Generator[Any, None, Response]:
+    def __await__(self) -> Generator[Any, None, Response[T]]:
         return self.response().__await__()
 
     async def __aenter__(self) -> Self:
@@ -146,8 +172,8 @@ class Stream:
             await self._close_feeds()
 
     def _begin(self) -> Run:
-        own = [Feed(self._own_sink, own=True)] if self._own_sink is not None else []
-        self._feeds = [*own, *(Feed(sink) for sink in ambient_sinks())]
+        own = [Feed(for_run(self._own_sink, self.ref), own=True)] if self._own_sink is not None else []
+        self._feeds = [*own, *(Feed(for_run(sink, self.ref)) for sink in ambient_sinks())]
         self._run = Run(self._plan())
         return self._run
 

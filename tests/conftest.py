@@ -28,6 +28,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AQUILA_STATE_DIR", str(tmp_path / "state"))
+    # Without a base URL a call goes to OpenAI, where `auto` is the Responses API; most wire bytes here are Chat's.
+    monkeypatch.setenv("AQUILA_ENDPOINT", "chat")
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from aquila.checks import Check
 from aquila.endpoint import status_error
 from aquila.errors import AquilaError, ConfigError
 from aquila.local.model import installed_model
-from aquila.options import authorization
+from aquila.destinations import make_server
 from aquila.scrub import scrub
 from aquila.settings import DEFAULT_BASE_URL, Settings, read_settings
 
@@ -109,16 +109,15 @@ async def _within(seconds: float, check: Callable[[Settings], Awaitable[None]], 
 
 async def _list_models(settings: Settings) -> None:
     # The list of models costs nothing and shows whether the key is good.
-    headers = authorization(settings.api_key)
-    url = settings.base_url.rstrip("/") + "/models"
-    request = transport.Request(method="GET", url=url, headers=headers, connect_timeout=5)
+    destination = make_server(settings.model, {}, settings).destination
+    request = destination.request("GET", "/models")
     response = await transport.openai_transport().send(request)
     try:
         body = b"".join([chunk async for chunk in response.chunks])
     finally:
         await response.aclose()
     if response.status >= 400:  # noqa: PLR2004 - the first error status
-        raise scrub(status_error(response.status, body, url=url), filter(None, [settings.api_key]))
+        raise scrub(status_error(response.status, body, url=request.url), destination.secrets)
 
 
 def _local_model(settings: Settings) -> Check:

@@ -1,0 +1,69 @@
+"""How a background response is picked up again after its stream was lost. Pure.
+
+The stream goes on behind the last event that came, for some minutes after the response was made; after that the response
+can only be asked for as a whole, again and again until it is done.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from aquila.endpoint import Decoder
+from aquila.errors import (
+    APIStatusError,
+    AquilaError,
+    ConnectionFailed,
+    IdleTimeout,
+    SilenceTimeout,
+    StreamTruncated,
+)
+from aquila.events import Resumed
+from aquila.plan import Destination
+from aquila.transport.base import Request
+
+_LOST = (ConnectionFailed, StreamTruncated, SilenceTimeout, IdleTimeout)
+#: Seconds between two questions whether the response is done, at first and at most.
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+
+
+class Pickup:
+    """The state of one background response's stream."""
+
+    def __init__(self, attached: tuple[str, int | None] | None = None) -> None:
+        #: The response's id and the number of the last event that came; None before anything was lost.
+        self.point = attached
+        #: True when the response is asked for as a whole.
+        self.polling = False
+        self._pause = _FIRST_PAUSE
+
+    def after(self, error: AquilaError, decoder: Decoder | None) -> Resumed | None:
+        """Decide whether the stream goes on elsewhere after an error; None if it does not."""
+        if self.point is not None and isinstance(error, APIStatusError) and not error.retryable:
+            # The window for streaming is over, or the provider never keeps one for this response.
+            if self.polling or error.status_code not in {400, 404, 409, 410, 422}:
+                return None
+            self.polling = True
+        elif isinstance(error, _LOST):
+            self.point = (decoder.resume() if decoder is not None else None) or self.point
+        else:
+            return None
+        if self.point is None:
+            return None
+        return Resumed(self.point[0], self.point[1] or 0)
+
+    def request(self, destination: Destination) -> Request | None:
+        """Make the request that picks the response up; None if it has to be made first."""
+        if self.point is None:
+            return None
+        response_id, number = self.point
+        path = f"/responses/{quote(response_id, safe='')}"
+        if self.polling:
+            return destination.request("GET", path, headers={"accept": "application/json"})
+        after = f"&starting_after={number}" if number is not None else ""
+        return destination.request("GET", path, query=f"stream=true{after}")
+
+    def next_pause(self) -> float:
+        """Give the seconds to wait before the response is asked for again."""
+        pause, self._pause = self._pause, min(self._pause * 1.5, _LONGEST_PAUSE)
+        return pause

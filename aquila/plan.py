@@ -1,0 +1,118 @@
+"""All that a run needs to know before it begins: `Destination`, `Plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from aquila.call import Call
+from aquila.endpoint import Endpoint
+from aquila.response import Usage
+from aquila.retry import Retry
+from aquila.timeouts import Timeouts
+from aquila.tool_call import ToolCall
+from aquila.transport.base import Request, Transport
+
+if TYPE_CHECKING:
+    # Both need pydantic, which a call without tools and without `output=` does without.
+    from aquila.output import Shape
+    from aquila.tools import Toolbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where requests go, and how they travel."""
+
+    base_url: str
+    #: Lower-case names. Not part of the representation: they hold the key.
+    headers: Mapping[str, str] = field(repr=False)
+    #: Makes the transport when something is to be sent, not before; whoever calls it closes what it gives.
+    transport: Callable[[], Transport]
+    timeouts: Timeouts
+    retry: Retry
+    #: Values that must not appear in an error.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def server(self) -> str:
+        """The server's name in the history: its host, and its port where that is unusual."""
+        return urlsplit(self.base_url).netloc
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: str = "",
+        model: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Request:
+        """Make a request.
+
+        Args:
+            method: `POST`, `GET`, `DELETE`.
+            path: What follows the base URL.
+            body: The request's body.
+            query: Parameters, encoded; those of the base URL stay (Azure has its API version there).
+            model: The model asked for, where there is one.
+            headers: Replace headers of the same name.
+        """
+        parts = urlsplit(self.base_url)
+        joined = "&".join(text for text in (parts.query, query) if text)
+        url = urlunsplit(
+            parts._replace(path=parts.path.rstrip("/") + path, query=joined, fragment="")
+        )
+        return Request(
+            method=method,
+            url=url,
+            headers={**self.headers, **(headers or {})},
+            body=body,
+            model=model,
+            connect_timeout=self.timeouts.connect,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRules:
+    """How a run deals with the model's calls of tools."""
+
+    tools: Toolbox
+    #: Batches of calls that are run before the model must answer.
+    max_rounds: int = 12
+    #: What happens then: `answer` asks once more, without tools; `raise` gives up at once.
+    on_max_rounds: str = "answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Calls that a person has decided on; a resumed run begins with them."""
+
+    calls: tuple[ToolCall, ...]
+    #: Reasons by the ids of calls that must not run.
+    denied: Mapping[str, str]
+    #: The number of the round that was paused, from 1.
+    round: int = 1
+    #: Tokens of the run before it was paused.
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run needs to know."""
+
+    ref: str
+    call: Call
+    endpoint: Endpoint
+    destination: Destination
+    rules: ToolRules | None = None
+    shape: Shape[Any] | None = None
+    pending: Pending | None = None
+    #: Who takes over, in this order, when this one fails before its first content.
+    fallbacks: tuple[Plan, ...] = ()
+
+    def evolve(self, **changes: Any) -> Plan:
+        """Copy this plan with some fields changed."""
+        return replace(self, **changes)

@@ -1,0 +1,190 @@
+"""From options and environment to a `Plan`: all that a run needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from aquila.call import Call
+from aquila.cassette import Scope
+from aquila.destinations import Server, make_server
+from aquila.endpoint import ChatEndpoint, Endpoint, ResponsesEndpoint
+from aquila.errors import ConfigError
+from aquila.history import repair
+from aquila.option_checks import check_values
+from aquila.options import Options, check_names
+from aquila.plan import Pending, Plan, ToolRules
+from aquila.prompt import Prompt, normalise
+from aquila.settings import Settings
+from aquila.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from aquila.output import Shape
+
+#: What a model that takes over may not bring along: it is the run's own.
+_RUN_OPTIONS = frozenset({"cassette", "fallback", "messages", "metadata", "sink", "tools", "tool_context"})
+
+
+def make_plan(
+    prompt: Prompt | None,
+    options: Options,
+    settings: Settings,
+    *,
+    ref: str | None = None,
+    scope: Scope | None = None,
+    output: Any = None,
+    pending: Pending | None = None,
+) -> Plan:
+    """Turn what a call says, and what the environment says, into all that a run needs.
+
+    Args:
+        prompt: What to ask.
+        options: What the call and its client say.
+        settings: What the environment says.
+        ref: The run's name; None makes one.
+        scope: The client's cassette, for calls that name none.
+        output: The type the answer must have; None for text.
+        pending: What a resumed run begins with.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    check_values(options)
+    ref = ref or uuid4().hex
+    rules = _rules(options, ref)
+    shape = _shape(output)
+    others = tuple(
+        _plan(prompt, _taking_over(item, options), settings, ref, scope, rules, shape, pending)
+        for item in options.get("fallback") or ()
+    )
+    plan = _plan(prompt, options, settings, ref, scope, rules, shape, pending)
+    return plan.evolve(fallbacks=others)
+
+
+def _plan(
+    prompt: Prompt | None,
+    options: Options,
+    settings: Settings,
+    ref: str,
+    scope: Scope | None,
+    rules: ToolRules | None,
+    shape: Shape[Any] | None,
+    pending: Pending | None,
+) -> Plan:
+    call = _call(prompt, options, settings, rules, shape)
+    if pending is None:
+        call = replace(call, messages=repair(call.messages))
+    server = make_server(call.model, options, settings, scope)
+    endpoint = _endpoint(options, settings, server)
+    _check_body(endpoint, call)
+    return Plan(
+        ref=ref,
+        call=call,
+        endpoint=endpoint,
+        destination=server.destination,
+        rules=rules,
+        shape=shape,
+        pending=pending,
+    )
+
+
+def _taking_over(item: str | Mapping[str, Any], options: Options) -> Options:
+    changes: Mapping[str, Any] = {"model": item} if isinstance(item, str) else item
+    if not isinstance(changes, Mapping) or not changes:
+        raise ConfigError(f"fallback: {item!r} must be a model's name or a dict of options")
+    try:
+        check_names(changes)
+    except TypeError as error:
+        raise ConfigError(f"fallback: {error}") from None
+    refused = sorted(_RUN_OPTIONS & set(changes))
+    if refused:
+        raise ConfigError(f"fallback: {refused[0]} belongs to the whole run; say it beside fallback")
+    check_values(changes)
+    return cast("Options", {**options, **changes})
+
+
+def _call(
+    prompt: Prompt | None,
+    options: Options,
+    settings: Settings,
+    rules: ToolRules | None,
+    shape: Shape[Any] | None,
+) -> Call:
+    messages = normalise(prompt, messages=options.get("messages"), instructions=options.get("instructions"))
+    reasoning = options.get("reasoning")
+    return Call(
+        model=options.get("model") or settings.model,
+        messages=messages,
+        temperature=options.get("temperature"),
+        top_p=options.get("top_p"),
+        max_output_tokens=options.get("max_output_tokens"),
+        tools=rules.tools.specs if rules is not None else (),
+        tool_choice=options.get("tool_choice"),
+        parallel_tool_calls=options.get("parallel_tool_calls"),
+        output=shape.schema if shape is not None else None,
+        reasoning={"effort": reasoning} if isinstance(reasoning, str) else reasoning,
+        previous_response_id=options.get("previous_response_id"),
+        background=options.get("background"),
+        metadata=options.get("metadata") or {},
+        store=options.get("store"),
+        service_tier=options.get("service_tier"),
+        extra_body=options.get("extra_body") or {},
+    )
+
+
+def _rules(options: Options, ref: str) -> ToolRules | None:
+    tools = options.get("tools")
+    if not tools:
+        if options.get("tool_choice") not in {None, "none", "auto"}:
+            raise ConfigError("tool_choice asks for a tool, and tools= names none")
+        return None
+    from aquila.tools import Toolbox  # noqa: PLC0415 - loads pydantic, which most calls do without
+
+    limit = options.get("parallel_tools")
+    max_rounds = options.get("max_rounds")
+    toolbox = Toolbox(
+        tools,
+        context=options.get("tool_context"),
+        limit=4 if limit is None else limit,
+        timeout=Timeouts.of(options.get("timeout")).tool,
+        ref=ref,
+    )
+    return ToolRules(
+        tools=toolbox,
+        max_rounds=12 if max_rounds is None else max_rounds,
+        on_max_rounds=options.get("on_max_rounds") or "answer",
+    )
+
+
+def _shape(output: Any) -> Shape[Any] | None:
+    if output is None:
+        return None
+    from aquila.output import Shape  # noqa: PLC0415 - loads pydantic, which most calls do without
+
+    return Shape.of(output)
+
+
+def _endpoint(options: Options, settings: Settings, server: Server) -> Endpoint:
+    name = options.get("endpoint") or settings.endpoint
+    if name == "auto":
+        name = server.profile.endpoint
+    if name not in {"chat", "responses"}:
+        raise ConfigError(f"endpoint={name!r} is unknown; use 'auto', 'chat' or 'responses'")
+    kind = ChatEndpoint if name == "chat" else ResponsesEndpoint
+    return kind(server.profile, server.destination.server)
+
+
+def _check_body(endpoint: Endpoint, call: Call) -> None:
+    """Build the body once before anything is sent, so that what cannot be written is told to who wrote it.
+
+    Raises:
+        ConfigError: The body cannot be built.
+    """
+    try:
+        endpoint.body(call)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"the request cannot be written as JSON: {error}; look at messages, tools and extra_body"
+        ) from error

@@ -1,0 +1,228 @@
+"""`Round`: one request of a run and its repetitions, up to one whole answer."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from aquila.call import Call
+from aquila.clocks import Clocks
+from aquila.endpoint import Decoder, Endpoint, Profile, learn
+from aquila.errors import (
+    APIStatusError,
+    AquilaError,
+    CassetteError,
+    ConnectionFailed,
+    StreamTruncated,
+    TimeoutExceeded,
+    TotalTimeout,
+)
+from aquila.events import (
+    Annotation,
+    Chunk,
+    Event,
+    ReasoningChunk,
+    Retrying,
+    Status,
+    ToolCallChunk,
+    ToolCallStarted,
+    Unknown,
+    UsageUpdate,
+)
+from aquila.exchange import Exchange
+from aquila.messages import Message
+from aquila.pickup import Pickup
+from aquila.plan import Destination
+from aquila.scrub import scrub
+from aquila.tool_call import ToolCall
+from aquila.rate_limits import RateLimits
+from aquila.transport.base import Request, Transport
+
+_CONTENT = frozenset(
+    {Chunk, ReasoningChunk, ToolCallStarted, ToolCallChunk, ToolCall, Annotation, Unknown}
+)
+#: News of the answer's frame, which is there before anything is in it.
+_FRAME = ("created", "queued", "in_progress", "finished", "output_item.", "content_part.")
+
+
+class Round:
+    """Reads one answer. A request is repeated only as long as none of its content was given out.
+
+    Args:
+        call: What to ask.
+        endpoint: The API to ask it of, as far as its server is known.
+        destination: Where to send it.
+        transport: What sends it.
+        clocks: The run's clocks.
+        lessons: What is known of servers by their base URL; what this round learns is put in.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        endpoint: Endpoint,
+        destination: Destination,
+        transport: Transport,
+        clocks: Clocks,
+        lessons: dict[str, Profile],
+    ) -> None:
+        self.call = call
+        self._endpoint = endpoint
+        self._destination = destination
+        self._transport = transport
+        self._clocks = clocks
+        self._lessons = lessons
+        # Without a chain of ours, a complaint about the previous response is about the user's.
+        self._learnt = frozenset[str]() if call.chain else frozenset({"no_previous_response"})
+        self._pickup = Pickup(call.attach) if call.background or call.attach else None
+        self._exchange: Exchange | None = None
+        self._pause = 0.0
+        self._failures = 0
+        #: What the last repetition was for.
+        self._retried: AquilaError | None = None
+        self._decoder: Decoder | None = None
+        #: Requests so far.
+        self.attempts = 0
+        #: Content has been given out.
+        self.content_seen = False
+        self.request_id: str | None = None
+        self.rate_limits: RateLimits | None = None
+        self.payloads: list[bytes] = []
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder of the last request."""
+        if self._decoder is None:
+            self._decoder = self._endpoint.decoder(self.call)
+        return self._decoder
+
+    async def read(self) -> list[Event] | None:
+        """Give the next events, or None at the end of a whole answer.
+
+        Raises:
+            AquilaError: The answer failed for good.
+        """
+        try:
+            events = await self._read(self._exchange or await self._open())
+        except TotalTimeout:
+            raise
+        except AquilaError as error:
+            return [await self._recover(error)]
+        if events:
+            self._note(events)
+        return events
+
+    def next_call(self, messages: tuple[Message, ...], response_id: str | None) -> Call:
+        """Give the call that continues the conversation behind this answer.
+
+        Args:
+            messages: The conversation with the answer.
+            response_id: The answer's id; None if it has none.
+        """
+        kept = self._endpoint.chains and self.call.store is not False and response_id is not None
+        chain = (response_id, len(messages)) if kept and response_id is not None else None
+        return replace(self.call, messages=messages, chain=chain)
+
+    async def aclose(self) -> None:
+        """Free the connection."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            await exchange.aclose()
+
+    async def _open(self) -> Exchange:
+        if self._pause:
+            pause, self._pause = self._pause, 0.0
+            await self._clocks.pause(pause)
+        request = self._pickup.request(self._destination) if self._pickup is not None else None
+        if request is None:
+            self._decoder = self._endpoint.decoder(self.call)
+            self.payloads = []
+            request = self._first_request()
+        self.attempts += 1
+        self.request_id = None
+        exchange = self._exchange = await Exchange.open(
+            self._transport, request, self.decoder, self._clocks
+        )
+        exchange.payloads = self.payloads
+        self.request_id, self.rate_limits = exchange.request_id, exchange.rate_limits
+        return exchange
+
+    def _first_request(self) -> Request:
+        return self._destination.request(
+            "POST", self._endpoint.path, self._endpoint.body(self.call), model=self.call.model
+        )
+
+    async def _read(self, exchange: Exchange) -> list[Event] | None:
+        try:
+            return await exchange.read()
+        except TotalTimeout:
+            raise
+        except (ConnectionFailed, TimeoutExceeded):
+            # A whole answer stays whole when the connection ends badly behind it.
+            if exchange.ended:
+                return exchange.finish() or None
+            raise
+
+    def _note(self, events: list[Event]) -> None:
+        self._failures = 0
+        if any(type(event) in _CONTENT for event in events) or any(map(_is_work, events)):
+            self.content_seen = True
+            self._clocks.content()
+        elif self.content_seen and any(type(event) is not UsageUpdate for event in events):
+            self._clocks.content()
+
+    async def _recover(self, error: AquilaError) -> Event:
+        await self.aclose()
+        if isinstance(error, CassetteError) and self._retried is not None:
+            # The cassette holds nothing for the retry; why there was one is what matters.
+            raise self._retried from error
+        event = self._picked_up(error) or self._relearnt(error)
+        if event is not None:
+            return event
+        delay = None
+        if not self.content_seen:
+            self._failures += 1
+            # Retries of many clients at one moment would meet again; the jitter spreads them.
+            delay = self._destination.retry.delay(self._failures, error, random.random())  # noqa: S311
+        # A pause that the deadline cuts short would hide the cause behind a time-out.
+        if delay is None or not self._clocks.leaves(delay):
+            raise error
+        self._pause = delay
+        self._retried = error
+        return Retrying(self.attempts + 1, delay, self._scrub(error))
+
+    def _picked_up(self, error: AquilaError) -> Event | None:
+        if self._pickup is None:
+            return None
+        if self._pickup.polling and isinstance(error, StreamTruncated):
+            # Whole, but not done yet.
+            self._pause = self._pickup.next_pause()
+            return Status("polling", {"seconds": self._pause})
+        if self._failures >= self._destination.retry.max_retries:
+            return None
+        self._failures += 1
+        return self._pickup.after(error, self._decoder)
+
+    def _relearnt(self, error: AquilaError) -> Retrying | None:
+        if self.content_seen or not isinstance(error, APIStatusError):
+            return None
+        lesson = learn(self._endpoint.profile, error, self._learnt)
+        if lesson is None:
+            return None
+        name, profile = lesson
+        self._learnt |= {name}
+        self._endpoint = self._endpoint.with_profile(profile)
+        self._lessons[self._destination.base_url] = profile
+        if not profile.keeps_responses:
+            self.call = replace(self.call, chain=None)
+        self._retried = error
+        return Retrying(self.attempts + 1, 0.0, self._scrub(error))
+
+    def _scrub(self, error: AquilaError) -> AquilaError:
+        return scrub(error, self._destination.secrets)
+
+
+def _is_work(event: Event) -> bool:
+    """Say whether news is of work done for the answer: a refusal, a hosted tool, a comment."""
+    return isinstance(event, Status) and not event.name.startswith(_FRAME)
+
