@@ -56,6 +56,9 @@ constraints: $(STAMP)  ## Pin what is installed now for every later installation
 
 cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local model
 	@$(BIN)/python -m pytest -q --record tests/test_recorded.py README.md docs
+	@for example in ask conversation sinks stream structured_output; do \
+	     AQUILA_CASSETTES=rewrite AQUILA_CASSETTE_DIR=cassettes $(BIN)/python examples/$$example.py || exit 1; done
+	@$(BIN)/python tests/write_cassettes.py
 
 clean:  ## Stop the local servers and remove .venv and the state folder
 	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi
