@@ -72,6 +72,11 @@ class Exchange:
         """True when the answer is whole, whatever happens to the connection from here on."""
         return self._decoder.ended
 
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
     async def read(self) -> list[Event] | None:
         """Give the next events, or None at the end of a whole answer.
 
@@ -218,4 +223,3 @@ class Exchange:
             f"stream; check the base URL: {excerpt}",
             request_id=self.request_id,
         )
-

@@ -62,18 +62,18 @@ class Folder:
                 self._calls.append(event)
             case Annotation(data=data):
                 self._annotations.append(data)
-            case Status():
-                self._note(event)
             case Started(meta=meta):
                 self._meta = meta
-            case Retrying():
-                # What the failed request gave (an id, usage) is not part of the next one's answer.
-                self._restart()
+            case Status() | Retrying():
+                self._note(event)
             case _:
                 pass
 
-    def _note(self, status: Status) -> None:
-        if status.name in {"created", "finished"}:
+    def _note(self, status: Status | Retrying) -> None:
+        if isinstance(status, Retrying):
+            # What the failed request gave (an id, usage) is not part of the next one's answer.
+            self._restart()
+        elif status.name in {"created", "finished"}:
             self._facts.update(status.data)
         elif status.name == "refusal":
             self._refusal.append(status.data["text"])

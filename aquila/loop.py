@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from aquila.clocks import Clocks
@@ -19,6 +20,7 @@ from aquila.response import Response
 from aquila.round import Round
 from aquila.scrub import scrub
 from aquila.structure import Structure
+from aquila.telemetry import RunTelemetry, start_run
 from aquila.tool_call import ToolCall
 from aquila.toolwork import ToolWork
 
@@ -42,6 +44,10 @@ class Run:
         self._payloads_before: list[bytes] = []
         #: The present round's answer stands in the conversation.
         self._taken = False
+        self._telemetry: RunTelemetry | None = None
+        self._first_told = False
+        self._result: Response | None = None
+        self._error: AquilaError | None = None
         self._started = False
         self._closed = False
         self._go_by(plan)
@@ -68,6 +74,8 @@ class Run:
                 events = [await self._fall_back(error)]
             for event in events:
                 self._folder.add(event)
+            if self._telemetry is not None:
+                self._tell(self._telemetry, events)
             if events:
                 return events
 
@@ -92,6 +100,8 @@ class Run:
         """
         self._closed = True
         self._clocks.close()
+        if self._telemetry is not None:
+            self._telemetry.end(self._result, self._error)
         if self._round is not None:
             await self._round.aclose()
         await self._transport.aclose()
@@ -112,6 +122,11 @@ class Run:
             error.partial = self._response((*self._call.messages, *said), status="in_progress")
             error.attempts = attempts
             error.request_id = error.request_id or (self._round.request_id if self._round else None)
+        if type(error) is AquilaError:
+            # A reader that leaves is no failure of the run.
+            self._result = error.partial
+        else:
+            self._error = error
         return self._scrub(error)
 
     async def _step(self) -> list[Event]:
@@ -122,18 +137,29 @@ class Run:
             return events if self._structure is None else self._structure.shown(events)
         if not self._started:
             self._started = True
+            self._telemetry = self._watched()
             return [Started(self._plan.ref, self._call.model, self._call.metadata)]
         pending, self._pending = self._pending, None
         if pending is not None and self._work is not None:
             return await self._run_tools(self._work, pending.calls, pending.denied)
-        self._round = self._new_round()
+        self._round = Round(self._plan, self._call, self._transport, self._clocks, self._lessons)
         return await self._step()
 
-    def _new_round(self) -> Round:
-        destination = self._plan.destination
-        known = self._lessons.get(destination.base_url)
-        endpoint = self._plan.endpoint.with_profile(known) if known else self._plan.endpoint
-        return Round(self._call, endpoint, destination, self._transport, self._clocks, self._lessons)
+    def _tell(self, telemetry: RunTelemetry, events: Sequence[Event]) -> None:
+        for event in events:
+            telemetry.note(event)
+        if self._first_told:
+            telemetry.chunk()
+        elif self._clocks.time_to_first_chunk is not None:
+            self._first_told = True
+            telemetry.first_chunk()
+
+    def _watched(self) -> RunTelemetry | None:
+        facts = {field.name: getattr(self._call, field.name) for field in fields(self._call)}
+        server = self._plan.destination.base_url
+        return start_run(
+            operation="chat", model=self._call.model, facts={**facts, "ref": self._plan.ref}, server=server
+        )
 
     async def _conclude(self, answer: Round) -> list[Event]:
         """Decide what follows a whole answer: tools, another try at the object, or the end."""
@@ -149,19 +175,23 @@ class Run:
             return await self._run_tools(self._work, calls, {})
         response = self._response(messages)
         if self._structure is None or calls:
-            return [Done(response)]
+            return self._done(response)
         try:
-            return [Done(response.evolve(parsed=self._structure.parse(response)))]
+            return self._done(response.evolve(parsed=self._structure.parse(response)))
         except OutputInvalid as error:
             prompt = self._structure.repair(error)
         await self._end_round(answer)
         self._call = self._call.answered([Message(role="user", content=prompt)])
         return [Status("repair", {"prompt": prompt}), self._next_answer()]
 
+    def _done(self, response: Response) -> list[Event]:
+        self._result = response
+        return [Done(response)]
+
     async def _run_tools(
         self, work: ToolWork, calls: Sequence[ToolCall], denied: Mapping[str, str]
     ) -> list[Event]:
-        results = await self._clocks.wait_total(work.run(calls, denied))
+        results = await self._clocks.wait_total(work.run(calls, denied, self._telemetry))
         self._call = self._call.answered(
             [tool_message(result) for result in results], may_call=work.ended is None
         )

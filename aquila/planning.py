@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -53,41 +53,38 @@ def make_plan(
     """
     check_values(options)
     ref = ref or uuid4().hex
-    rules = _rules(options, ref)
-    shape = _shape(output)
-    others = tuple(
-        _plan(prompt, _taking_over(item, options), settings, ref, scope, rules, shape, pending)
-        for item in options.get("fallback") or ()
-    )
-    plan = _plan(prompt, options, settings, ref, scope, rules, shape, pending)
-    return plan.evolve(fallbacks=others)
+    run = _Run(settings, ref, scope, _rules(options, ref), _shape(output), pending)
+    others = tuple(run.plan(prompt, _taking_over(item, options)) for item in options.get("fallback") or ())
+    return run.plan(prompt, options).evolve(fallbacks=others)
 
 
-def _plan(
-    prompt: Prompt | None,
-    options: Options,
-    settings: Settings,
-    ref: str,
-    scope: Scope | None,
-    rules: ToolRules | None,
-    shape: Shape[Any] | None,
-    pending: Pending | None,
-) -> Plan:
-    call = _call(prompt, options, settings, rules, shape)
-    if pending is None:
-        call = replace(call, messages=repair(call.messages))
-    server = make_server(call.model, options, settings, scope)
-    endpoint = _endpoint(options, settings, server)
-    _check_body(endpoint, call)
-    return Plan(
-        ref=ref,
-        call=call,
-        endpoint=endpoint,
-        destination=server.destination,
-        rules=rules,
-        shape=shape,
-        pending=pending,
-    )
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a run's plans have in common: the first one, and those that take over."""
+
+    settings: Settings
+    ref: str
+    scope: Scope | None
+    rules: ToolRules | None
+    shape: Shape[Any] | None
+    pending: Pending | None
+
+    def plan(self, prompt: Prompt | None, options: Options) -> Plan:
+        call = _call(prompt, options, self)
+        if self.pending is None:
+            call = replace(call, messages=repair(call.messages))
+        server = make_server(call.model, options, self.settings, self.scope)
+        endpoint = _endpoint(options, self.settings, server)
+        _check_body(endpoint, call)
+        return Plan(
+            ref=self.ref,
+            call=call,
+            endpoint=endpoint,
+            destination=server.destination,
+            rules=self.rules,
+            shape=self.shape,
+            pending=self.pending,
+        )
 
 
 def _taking_over(item: str | Mapping[str, Any], options: Options) -> Options:
@@ -105,25 +102,19 @@ def _taking_over(item: str | Mapping[str, Any], options: Options) -> Options:
     return cast("Options", {**options, **changes})
 
 
-def _call(
-    prompt: Prompt | None,
-    options: Options,
-    settings: Settings,
-    rules: ToolRules | None,
-    shape: Shape[Any] | None,
-) -> Call:
+def _call(prompt: Prompt | None, options: Options, run: _Run) -> Call:
     messages = normalise(prompt, messages=options.get("messages"), instructions=options.get("instructions"))
     reasoning = options.get("reasoning")
     return Call(
-        model=options.get("model") or settings.model,
+        model=options.get("model") or run.settings.model,
         messages=messages,
         temperature=options.get("temperature"),
         top_p=options.get("top_p"),
         max_output_tokens=options.get("max_output_tokens"),
-        tools=rules.tools.specs if rules is not None else (),
+        tools=run.rules.tools.specs if run.rules is not None else (),
         tool_choice=options.get("tool_choice"),
         parallel_tool_calls=options.get("parallel_tool_calls"),
-        output=shape.schema if shape is not None else None,
+        output=run.shape.schema if run.shape is not None else None,
         reasoning={"effort": reasoning} if isinstance(reasoning, str) else reasoning,
         previous_response_id=options.get("previous_response_id"),
         background=options.get("background"),

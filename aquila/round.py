@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aquila.call import Call
 from aquila.clocks import Clocks
-from aquila.endpoint import Decoder, Endpoint, Profile, learn
+from aquila.endpoint import Decoder, Profile, learn
 from aquila.errors import (
     APIStatusError,
     AquilaError,
@@ -32,15 +32,14 @@ from aquila.events import (
 from aquila.exchange import Exchange
 from aquila.messages import Message
 from aquila.pickup import Pickup
-from aquila.plan import Destination
-from aquila.scrub import scrub
-from aquila.tool_call import ToolCall
+from aquila.plan import Plan
 from aquila.rate_limits import RateLimits
+from aquila.scrub import scrub
+from aquila.telemetry import log_request
+from aquila.tool_call import ToolCall
 from aquila.transport.base import Request, Transport
 
-_CONTENT = frozenset(
-    {Chunk, ReasoningChunk, ToolCallStarted, ToolCallChunk, ToolCall, Annotation, Unknown}
-)
+_CONTENT = frozenset({Chunk, ReasoningChunk, ToolCallStarted, ToolCallChunk, ToolCall, Annotation, Unknown})
 #: News of the answer's frame, which is there before anything is in it.
 _FRAME = ("created", "queued", "in_progress", "finished", "output_item.", "content_part.")
 
@@ -49,9 +48,8 @@ class Round:
     """Reads one answer. A request is repeated only as long as none of its content was given out.
 
     Args:
+        plan: Where to send it, and which API to ask.
         call: What to ask.
-        endpoint: The API to ask it of, as far as its server is known.
-        destination: Where to send it.
         transport: What sends it.
         clocks: The run's clocks.
         lessons: What is known of servers by their base URL; what this round learns is put in.
@@ -59,16 +57,17 @@ class Round:
 
     def __init__(
         self,
+        plan: Plan,
         call: Call,
-        endpoint: Endpoint,
-        destination: Destination,
         transport: Transport,
         clocks: Clocks,
         lessons: dict[str, Profile],
     ) -> None:
         self.call = call
-        self._endpoint = endpoint
-        self._destination = destination
+        self._ref = plan.ref
+        self._destination = plan.destination
+        known = lessons.get(plan.destination.base_url)
+        self._endpoint = plan.endpoint.with_profile(known) if known else plan.endpoint
         self._transport = transport
         self._clocks = clocks
         self._lessons = lessons
@@ -78,6 +77,8 @@ class Round:
         self._exchange: Exchange | None = None
         self._pause = 0.0
         self._failures = 0
+        #: When the last request was sent, in seconds of the run.
+        self._sent = 0.0
         #: What the last repetition was for.
         self._retried: AquilaError | None = None
         self._decoder: Decoder | None = None
@@ -100,6 +101,7 @@ class Round:
         """Give the next events, or None at the end of a whole answer.
 
         Raises:
+            TotalTimeout: The run as a whole took too long.
             AquilaError: The answer failed for good.
         """
         try:
@@ -128,6 +130,18 @@ class Round:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             await exchange.aclose()
+            self._log(exchange.status)
+
+    def _log(self, status: int | None, error: AquilaError | None = None) -> None:
+        log_request(
+            ref=self._ref,
+            model=self.call.model,
+            status=status,
+            request_id=self.request_id,
+            attempt=self.attempts,
+            seconds=self._clocks.elapsed() - self._sent,
+            error=error,
+        )
 
     async def _open(self) -> Exchange:
         if self._pause:
@@ -140,9 +154,14 @@ class Round:
             request = self._first_request()
         self.attempts += 1
         self.request_id = None
-        exchange = self._exchange = await Exchange.open(
-            self._transport, request, self.decoder, self._clocks
-        )
+        self._sent = self._clocks.elapsed()
+        try:
+            exchange = await Exchange.open(self._transport, request, self.decoder, self._clocks)
+        except AquilaError as error:
+            self.request_id = error.request_id
+            self._log(getattr(error, "status_code", None), error)
+            raise
+        self._exchange = exchange
         exchange.payloads = self.payloads
         self.request_id, self.rate_limits = exchange.request_id, exchange.rate_limits
         return exchange
@@ -225,4 +244,3 @@ class Round:
 def _is_work(event: Event) -> bool:
     """Say whether news is of work done for the answer: a refusal, a hosted tool, a comment."""
     return isinstance(event, Status) and not event.name.startswith(_FRAME)
-

@@ -10,6 +10,7 @@ from aquila.call import Call
 from aquila.errors import Paused, ToolRoundsExceeded
 from aquila.plan import Pending, Plan, ToolRules
 from aquila.response import Usage
+from aquila.telemetry import RunTelemetry
 from aquila.tool_call import ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ class ToolWork:
             calls=waiting,
         )
 
-    async def run(self, calls: Sequence[ToolCall], denied: Mapping[str, str]) -> list[ToolResult]:
+    async def run(
+        self, calls: Sequence[ToolCall], denied: Mapping[str, str], telemetry: RunTelemetry | None = None
+    ) -> list[ToolResult]:
         """Run the calls of one round; when an end has been made, only say so to each."""
         if self.ended is not None:
-            return [
-                ToolResult(call.call_id, call.name, f"not run: {self.ended}", "error") for call in calls
-            ]
-        results = await self._rules.tools.run(calls, denied=denied)
+            return [ToolResult(call.call_id, call.name, f"not run: {self.ended}", "error") for call in calls]
+        watch = telemetry.tool if telemetry is not None else None
+        results = await self._rules.tools.run(calls, denied=denied, watch=watch)
         if self._failures.note(results):
             self.ended = f"every call of {self._failures.count} rounds in a row has failed"
         if self._repetition.warns:

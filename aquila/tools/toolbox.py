@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -21,6 +22,13 @@ logger = logging.getLogger("aquila")
 
 _LONGEST_EXCERPT = 200
 _NONE_DENIED: Mapping[str, str] = MappingProxyType({})
+
+
+class Watcher(Protocol):
+    """Whoever watches one call."""
+
+    def result(self, result: ToolResult) -> None:
+        """Take note of what the call gave."""
 
 
 class Toolbox:
@@ -99,7 +107,11 @@ class Toolbox:
             return True
 
     async def run(
-        self, calls: Sequence[ToolCall], *, denied: Mapping[str, str] = _NONE_DENIED
+        self,
+        calls: Sequence[ToolCall],
+        *,
+        denied: Mapping[str, str] = _NONE_DENIED,
+        watch: Callable[[ToolCall], AbstractContextManager[Watcher]] | None = None,
     ) -> list[ToolResult]:
         """Run the calls of one round together and give one result for each, in their order.
 
@@ -110,22 +122,25 @@ class Toolbox:
         Args:
             calls: What the model called.
             denied: The ids of calls that must not run, each with the reason the model is told.
+            watch: Entered around each call, and told what it gave; None for nobody.
         """
         outputs: list[ToolOutput] = [failure("Tool failed: it was cancelled")] * len(calls)
         slots = anyio.CapacityLimiter(self._limit)
 
         async def answer(place: int, call: ToolCall) -> None:
             async with slots:
-                outputs[place] = await self._answer(call, denied)
+                if watch is None:
+                    outputs[place] = await self._answer(call, denied)
+                    return
+                with watch(call) as watcher:
+                    output = outputs[place] = await self._answer(call, denied)
+                    watcher.result(_result(call, output))
 
         async with anyio.create_task_group() as tasks:
             for place, call in enumerate(calls):
                 tasks.start_soon(answer, place, call)
         self._merge(outputs)
-        return [
-            ToolResult(call.call_id, call.name, output.value, output.status)
-            for call, output in zip(calls, outputs, strict=True)
-        ]
+        return [_result(call, output) for call, output in zip(calls, outputs, strict=True)]
 
     async def _answer(self, call: ToolCall, denied: Mapping[str, str]) -> ToolOutput:
         if call.call_id in denied:
@@ -147,6 +162,10 @@ class Toolbox:
             if output.context_patch is not None:
                 # A new dict: a thread that was left alone keeps the one it has.
                 self._context = {**(self._context or {}), **output.context_patch}
+
+
+def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
+    return ToolResult(call.call_id, call.name, output.value, output.status)
 
 
 def _excerpt(text: str) -> str:
