@@ -1,164 +1,38 @@
+"""What `OpenAITransport` itself decides: addresses, keys, and what it does with a client that is given to it."""
+
 from __future__ import annotations
 
 import asyncio
-import gc
-import gzip
-import socket
-import threading
-from pathlib import Path
+import subprocess
+import sys
+from typing import Any
 
 import anyio
+import httpx
+import httpx2
 import pytest
 
-from aquila.errors import AquilaError, ConfigError, ConnectionFailed, ConnectTimeout, ProtocolError
+from aquila.errors import ConfigError, ConnectionFailed, ConnectTimeout
 from aquila.transport import OpenAITransport, Request
 from tests import wire
 from tests.wire import Connection
 
-
-def post(url: str, **options: float) -> Request:
-    return Request(method="POST", url=url + "/chat/completions", body=b"{}", **options)  # type: ignore[arg-type]
+KEY = {"authorization": "Bearer from-the-environment"}
 
 
-async def test_the_first_chunk_is_there_before_the_second_is_sent() -> None:
-    second = anyio.Event()
-
-    async def handler(connection: Connection) -> None:
-        connection.start(x_request_id="req_1")
-        connection.send(b"one")
-        await second.wait()
-        connection.send(b"two")
-        connection.end()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        first = await anext(response.chunks)
-        second.set()
-        rest = [chunk async for chunk in response.chunks]
-        await response.aclose()
-        await transport.aclose()
-
-    assert (response.status, response.headers["x-request-id"]) == (200, "req_1")
-    assert (first, rest) == (b"one", [b"two"])
+def post(url: str, **options: Any) -> Request:
+    return Request(method="POST", url=url + "/chat/completions", body=b"{}", **options)
 
 
-async def test_a_body_read_to_its_end_leaves_the_connection_for_the_next_request() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.play([b"x"])
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        for _ in range(20):
-            response = await transport.send(post(server.url))
-            assert [chunk async for chunk in response.chunks] == [b"x"]
-            await response.aclose()
-        await transport.aclose()
-
-    assert server.sockets == 1
+async def echo(connection: Connection) -> None:
+    connection.play([b"x"])
 
 
-async def test_closing_early_closes_the_socket() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.start()
-        connection.send(b"x")
-        await anyio.sleep_forever()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        await anext(response.chunks)
-        await response.aclose()
-        with anyio.fail_after(5):
-            await server.connections[0].closed.wait()
-        await transport.aclose()
-
-
-async def test_a_compressed_body_is_decoded() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.start(content_encoding="gzip")
-        connection.send(gzip.compress(b"hello"))
-        connection.end()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        assert b"".join([chunk async for chunk in response.chunks]) == b"hello"
-        await response.aclose()
-        await transport.aclose()
-
-
-async def test_nobody_listening_is_a_failed_connection_that_names_the_address() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    transport = OpenAITransport()
-
-    with pytest.raises(ConnectionFailed, match=f"{port}: Connection refused"):
-        await transport.send(post(f"http://127.0.0.1:{port}/v1"))
+async def sent(transport: OpenAITransport, request: Request) -> None:
+    response = await transport.send(request)
+    assert [chunk async for chunk in response.chunks] == [b"x"]
+    await response.aclose()
     await transport.aclose()
-
-
-async def test_tls_to_a_server_that_speaks_none_is_told() -> None:
-    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(plain, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    transport = OpenAITransport()
-
-    with pytest.raises(ConnectionFailed, match=r"TLS failed .*; is it http:// instead of https://\?"):
-        await transport.send(post(f"https://127.0.0.1:{port}/v1"))
-    await transport.aclose()
-    server.close()
-
-
-async def test_a_server_that_hangs_up_is_a_failed_connection_and_no_time_out() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.transport.close()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        with pytest.raises(ConnectionFailed):
-            await transport.send(post(server.url))
-        await transport.aclose()
-
-
-async def test_a_connection_that_breaks_within_the_body_is_a_failed_connection() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.start()
-        connection.send(b"x")
-        await anyio.sleep(0.01)
-        connection.transport.abort()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        with pytest.raises(ConnectionFailed, match="broke while the answer was coming"):
-            [chunk async for chunk in response.chunks]
-        await response.aclose()
-        await transport.aclose()
-
-
-async def test_a_full_listen_queue_is_a_connect_timeout() -> None:
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        busy.listen(0)
-        address = busy.getsockname()
-        waiting = [socket.socket() for _ in range(4)]
-        for client in waiting:
-            client.setblocking(False)
-            client.connect_ex(address)
-        transport = OpenAITransport()
-
-        with pytest.raises(ConnectTimeout, match="within"):
-            await transport.send(post(f"http://127.0.0.1:{address[1]}/v1", connect_timeout=0.2))
-        await transport.aclose()
-        for client in waiting:
-            client.close()
 
 
 async def test_a_missing_key_is_named_before_anything_leaves_this_machine() -> None:
@@ -166,95 +40,35 @@ async def test_a_missing_key_is_named_before_anything_leaves_this_machine() -> N
         await OpenAITransport().send(post("https://api.example.com/v1"))
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "http://", "not a url", "http://[::1"])
+@pytest.mark.parametrize("url", ["ftp://host", "http://", "not a url", "http://[::1", "http://h:99999"])
 async def test_an_address_that_is_none_is_named(url: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         await OpenAITransport().send(Request(method="POST", url=url))
+    with pytest.raises(ConfigError, match="base_url"):
+        OpenAITransport(base_url=url)
 
 
-async def test_an_address_on_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-
-    async def handler(connection: Connection) -> None:
-        connection.play([b"direct"])
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        assert [chunk async for chunk in response.chunks] == [b"direct"]
-        await response.aclose()
-        await transport.aclose()
+def test_a_base_url_with_a_password_is_refused_without_being_shown() -> None:
+    for url in (
+        "http://bob:pw-secret@host/v1",
+        "http://bob:pw-secret@host:99999/v1",
+        "ftp://bob:pw-secret@host",
+    ):
+        with pytest.raises(ConfigError, match="base_url") as caught:
+            OpenAITransport(base_url=url)
+        assert "pw-secret" not in str(caught.value)
 
 
-async def test_a_response_that_is_left_without_closing_closes_its_socket_and_says_so() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.start()
-        connection.send(b"x")
-        await anyio.sleep_forever()
+@pytest.mark.parametrize("library", [None, httpx, httpx2])
+@pytest.mark.parametrize("value", ["sk-secret\r\nx-other: 1", "sk-secret\0", "sk-secret-ü"])
+async def test_a_header_that_cannot_be_sent_is_named_and_not_quoted(library: Any, value: str) -> None:
+    async with wire.serve(echo) as server:
+        client = library and library.AsyncClient()
+        with pytest.raises(ConfigError, match="the header 'x-own' holds") as caught:
+            await OpenAITransport(client=client).send(post(server.url, headers={"x-own": value}))
 
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        await anext(response.chunks)
-        gc.collect()
-        with pytest.warns(ResourceWarning, match="left before its end"):
-            del response
-            gc.collect()
-        with anyio.fail_after(5):
-            await server.connections[0].closed.wait()
-        await transport.aclose()
-
-
-async def test_a_login_in_netrc_stays_out_of_requests(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "netrc").write_text("default login bob password pw\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-    async def handler(connection: Connection) -> None:
-        connection.play([b"x"])
-
-    async with wire.serve(handler) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/v1"))
-        transport = OpenAITransport()
-        request = Request(
-            method="POST", url="http://api.example.invalid/v1", headers={"authorization": "Bearer k"}
-        )
-        response = await transport.send(request)
-        assert [chunk async for chunk in response.chunks] == [b"x"]
-        await response.aclose()
-        await transport.aclose()
-
-    head = server.connections[0].head.lower()
-    assert head.startswith("post http://api.example.invalid/v1 ")
-    assert head.count("authorization:") == 1
-    assert "authorization: bearer k" in head
-
-
-async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
-
-    with pytest.raises(ConfigError, match="names a socks5 proxy, and only HTTP proxies can be used"):
-        await OpenAITransport().send(
-            Request(
-                method="POST", url="https://api.example.invalid/v1", headers={"authorization": "Bearer k"}
-            )
-        )
-
-
-async def test_a_body_that_is_not_compressed_as_it_says_is_no_broken_connection() -> None:
-    async def handler(connection: Connection) -> None:
-        connection.start(content_encoding="gzip")
-        connection.send(b"not gzip")
-        connection.end()
-
-    async with wire.serve(handler) as server:
-        transport = OpenAITransport()
-        response = await transport.send(post(server.url))
-        with pytest.raises(ProtocolError, match="is not the gzip it says it is"):
-            [chunk async for chunk in response.chunks]
-        await response.aclose()
-        await transport.aclose()
+    assert server.connections == []
+    assert "sk-secret" not in str(caught.value)
 
 
 async def test_the_connect_clock_covers_the_resolving_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,33 +78,169 @@ async def test_the_connect_clock_covers_the_resolving_of_names(monkeypatch: pyte
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
     transport = OpenAITransport()
-    request = Request(
-        method="POST", url="http://api.example.invalid", headers={"authorization": "k"}, connect_timeout=0.1
-    )
 
     with anyio.fail_after(5), pytest.raises(ConnectTimeout):
-        await transport.send(request)
+        await transport.send(post("http://api.example.invalid", headers=KEY, connect_timeout=0.1))
     await transport.aclose()
 
 
-def test_one_transport_serves_many_event_loops_and_leaves_no_socket_behind() -> None:
+async def test_a_name_that_nobody_knows_is_a_failed_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*arguments: object, **options: object) -> list[object]:
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     transport = OpenAITransport()
-    failures: list[AquilaError] = []
 
-    async def once() -> None:
-        async def handler(connection: Connection) -> None:
-            connection.play([b"x"])
+    with pytest.raises(ConnectionFailed, match="Name or service not known"):
+        await transport.send(post("http://api.example.invalid", headers=KEY))
+    await transport.aclose()
 
-        async with wire.serve(handler) as server:
-            response = await transport.send(post(server.url))
-            assert [chunk async for chunk in response.chunks] == [b"x"]
-            await response.aclose()
 
-    for _ in range(5):
-        asyncio.run(once())
-    thread = threading.Thread(target=asyncio.run, args=[once()])
-    thread.start()
-    thread.join()
+@pytest.mark.parametrize("name", ["authorization", "api-key"])
+async def test_its_own_key_replaces_the_one_that_a_request_brings(name: str) -> None:
+    async with wire.serve(echo) as server:
+        transport = OpenAITransport(base_url=server.url, api_key="own-key")
+        await sent(transport, post(server.url, headers={name: "Bearer from-the-environment"}))
 
-    assert failures == []
-    assert len(transport._pools) == 0
+    head = server.connections[0].head.lower()
+    assert "authorization: bearer own-key" in head
+    assert "from-the-environment" not in head
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_quoted(key: str) -> None:
+    with pytest.raises(ConfigError, match="copy it again") as caught:
+        OpenAITransport(api_key=key)
+
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1/v1", "http://localhost/v1", "http://host/v1x", "http://host/v2", "https://host/v1"],
+)
+async def test_a_key_never_reaches_another_server_than_its_own(url: str) -> None:
+    transport = OpenAITransport(base_url="http://host/v1/", api_key="own-key")
+
+    assert transport.base_url == "http://host/v1"
+    with pytest.raises(ConfigError, match="is outside the transport's base_url=http://host/v1"):
+        await transport.send(post(url))
+
+
+async def test_a_base_url_with_a_query_takes_the_requests_below_its_path() -> None:
+    async with wire.serve(echo) as server:
+        transport = OpenAITransport(base_url=f"{server.url}?api-version=1")
+        await sent(transport, Request(method="POST", url=f"{server.url}/chat?api-version=1", body=b"{}"))
+
+    assert server.connections[0].head.startswith("POST /v1/chat?api-version=1 ")
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_client_keeps_its_headers_and_its_own_key(library: Any) -> None:
+    async with wire.serve(echo) as server:
+        client = library.AsyncClient(headers={"x-team": "green", "Authorization": "Bearer of-the-client"})
+        await sent(OpenAITransport(client=client), post(server.url, headers=KEY))
+        await client.aclose()
+
+    head = server.connections[0].head.lower()
+    assert "x-team: green" in head
+    assert "authorization: bearer of-the-client" in head
+    assert "from-the-environment" not in head
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_key_given_to_the_transport_wins_over_the_client_s(library: Any) -> None:
+    async with wire.serve(echo) as server:
+        client = library.AsyncClient(headers={"Authorization": "Bearer of-the-client"})
+        await sent(OpenAITransport(client=client, api_key="own-key"), post(server.url, headers=KEY))
+        await client.aclose()
+
+    assert "authorization: bearer own-key" in server.connections[0].head.lower()
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_client_keeps_its_authentication_and_its_proxy(library: Any) -> None:
+    async with wire.serve(echo) as server:
+        proxy = server.url.removesuffix("/v1")
+        client = library.AsyncClient(auth=("bob", "pw"), proxy=proxy)
+        await sent(OpenAITransport(client=client), post("http://api.example.invalid/v1", headers=KEY))
+        await client.aclose()
+
+    head = server.connections[0].head.lower()
+    assert head.startswith("post http://api.example.invalid/v1/chat/completions ")
+    assert "authorization: basic ym9ionb3" in head
+    assert "from-the-environment" not in head
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_client_that_has_a_base_url_gives_it_to_the_transport(library: Any) -> None:
+    async with library.AsyncClient(base_url="https://gateway.example.com/v1") as client:
+        assert OpenAITransport(client=client).base_url == "https://gateway.example.com/v1"
+        assert OpenAITransport(client=client, base_url="http://host/v1").base_url == "http://host/v1"
+    async with library.AsyncClient() as client:
+        assert OpenAITransport(client=client).base_url is None
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_client_with_a_transport_of_its_own_is_used_as_it_is(library: Any) -> None:
+    asked: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        asked.append(request)
+        return library.Response(200, headers={"X-Own": "1"}, content=b"x")
+
+    client = library.AsyncClient(transport=library.MockTransport(answer))
+    response = await OpenAITransport(client=client).send(post("https://api.example.invalid/v1"))
+    assert [chunk async for chunk in response.chunks] == [b"x"]
+    await response.aclose()
+    await client.aclose()
+
+    assert (response.headers["x-own"], asked[0].content) == ("1", b"{}")
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_closed_client_is_named(library: Any) -> None:
+    client = library.AsyncClient()
+    await client.aclose()
+
+    with pytest.raises(ConfigError, match="client given to OpenAITransport is closed"):
+        await OpenAITransport(client=client).send(post("http://127.0.0.1:1/v1"))
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_client_whose_pool_is_full_is_told_from_a_server_out_of_reach(library: Any) -> None:
+    async def handler(connection: Connection) -> None:
+        connection.start()
+        await anyio.sleep_forever()
+
+    async with wire.serve(handler) as server:
+        client = library.AsyncClient(limits=library.Limits(max_connections=1))
+        transport = OpenAITransport(client=client)
+        first = await transport.send(post(server.url))
+        with pytest.raises(ConnectTimeout, match=r"within 0\.1 s: all connections of the client are in use"):
+            await transport.send(post(server.url, connect_timeout=0.1))
+        await first.aclose()
+        second = await transport.send(post(server.url, connect_timeout=5))
+        await second.aclose()
+        await client.aclose()
+
+
+def test_a_client_of_httpx_does_not_need_httpx2() -> None:
+    program = """
+import anyio, sys, httpx
+from aquila.errors import ConnectionFailed
+from aquila.transport import OpenAITransport, Request
+
+async def main():
+    async with httpx.AsyncClient() as client:
+        try:
+            await OpenAITransport(client=client).send(Request(method="GET", url="http://127.0.0.1:1/"))
+        except ConnectionFailed as error:
+            assert "Connection refused" in str(error), error
+
+anyio.run(main)
+print("httpx2" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False"]

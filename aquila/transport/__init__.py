@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aquila.transport.default import local_transport, openai_transport
     from aquila.transport.local import LocalTransport
     from aquila.transport.openai import OpenAITransport
+    from aquila.transport.pacing import PacedTransport, Pacing
+    from aquila.transport.routes import RoutedTransport
 
 __all__ = [
     "BorrowedTransport",
@@ -18,7 +20,10 @@ __all__ = [
     "LOCAL_MODEL",
     "LocalTransport",
     "OpenAITransport",
+    "PacedTransport",
+    "Pacing",
     "Request",
+    "RoutedTransport",
     "SSEDecoder",
     "ServerSentEvent",
     "Transport",
@@ -32,6 +37,9 @@ def __getattr__(name: str) -> Any:
     homes = {
         "LocalTransport": "local",
         "OpenAITransport": "openai",
+        "PacedTransport": "pacing",
+        "Pacing": "pacing",
+        "RoutedTransport": "routes",
         "local_transport": "default",
         "openai_transport": "default",
     }

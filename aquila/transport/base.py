@@ -22,6 +22,8 @@ class Request:
     #: Lower-case names. Not part of the representation: they hold the key.
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = b""
+    #: The model the request asks for, where it asks for one; routing and pacing look at it.
+    model: str | None = None
     #: Seconds until a connection must stand; None waits for ever.
     connect_timeout: float | None = 10.0
 

@@ -26,6 +26,9 @@ class LocalTransport:
     several event loops if the inner transport is.
     """
 
+    #: What requests are written for, wherever the server listens.
+    base_url = LOCAL_BASE_URL
+
     def __init__(
         self, inner: Transport | None = None, *, settings: Settings | None = None, linger: float = LINGER
     ) -> None:

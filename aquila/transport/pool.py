@@ -1,8 +1,9 @@
-"""One event loop's HTTP connections: httpx clients over aiohttp, one for each proxy in use."""
+"""One event loop's connections to all servers: httpx transports over aiohttp, and which proxy leads to which host."""
 
 from __future__ import annotations
 
-import ipaddress
+import base64
+import os
 import ssl
 from collections.abc import AsyncGenerator
 from functools import lru_cache
@@ -11,87 +12,122 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import httpx
 import httpx_aiohttp
+from yarl import URL
 
 from aquila.errors import ConfigError
+from aquila.transport.address import is_loopback
+from aquila.transport.base import Request
 
 
 class Pool:
-    """Gives the httpx client for a URL; proxies come from the environment as it is when the pool is made."""
+    """Sends requests over kept connections; proxies come from the environment as it is when the pool is made.
+
+    Made inside the event loop it serves.
+    """
 
     def __init__(self) -> None:
         #: Ends with the event loop; its owner keeps it here.
         self.lifetime: AsyncGenerator[None] | None = None
+        #: The process whose sockets these are.
+        self.process = os.getpid()
         self._proxies = getproxies()
-        self._clients: dict[str | None, httpx.AsyncClient] = {}
+        #: By whether TLS is spoken, and by proxy.
+        self._transports: dict[tuple[bool, URL | None], httpx_aiohttp.AiohttpTransport] = {}
 
-    def client(self, url: httpx.URL) -> httpx.AsyncClient:
-        """Give the client whose connections serve this URL.
+    async def send(self, request: Request, url: URL, headers: dict[str, str]) -> httpx.Response:
+        """Send a request and give the answer as soon as its headers are there.
 
         Raises:
-            ConfigError: The environment names a proxy that cannot be used.
+            ConfigError: The environment names a proxy or certificates that cannot be used.
+            httpx.HTTPError: No connection, or it broke.
+            OSError: The same.
         """
+        # A compressed stream may arrive in one lump at its end.
+        headers.setdefault("accept-encoding", "identity")
         proxy = self._proxy_for(url)
-        client = self._clients.get(proxy)
-        if client is None:
-            transport = WireTransport(
-                verify=tls_context(),
-                proxy=httpx.Proxy(proxy) if proxy else None,
-                client=_session,
-            )
-            client = self._clients[proxy] = httpx.AsyncClient(transport=transport, trust_env=False)
-        return client
+        if proxy is not None and url.scheme == "http":
+            # A plain request reaches the proxy itself, on kept connections as well.
+            headers |= _login(proxy)
+        # aiohttp counts name resolution, TCP and TLS as the wait for a connection of its pool.
+        limits = {"connect": request.connect_timeout, "pool": request.connect_timeout}
+        message = httpx.Request(
+            request.method, str(url), headers=headers, content=request.body, extensions={"timeout": limits}
+        )
+        # An httpx client around the transport would add redirects, cookies and authentication, none of which is wanted
+        # here, and cost as much again as the request.
+        return await self._transport(url, proxy).handle_async_request(message)
 
     async def aclose(self) -> None:
         """Close every connection, and forget the loop."""
-        await self.close_clients()
+        await self.close_connections()
         if self.lifetime is not None:
             await self.lifetime.aclose()
 
-    async def close_clients(self) -> None:
+    async def close_connections(self) -> None:
         """Close every connection."""
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
 
-    def _proxy_for(self, url: httpx.URL) -> str | None:
+    def _transport(self, url: URL, proxy: URL | None) -> httpx_aiohttp.AiohttpTransport:
+        # A TLS context takes longer to make than a request to a model on this machine.
+        secure = "https" in {url.scheme, proxy.scheme if proxy is not None else None}
+        transport = self._transports.get((secure, proxy))
+        if transport is None:
+            context = tls_context() if secure else None
+            transport = self._transports[secure, proxy] = httpx_aiohttp.AiohttpTransport(
+                verify=context or False,
+                proxy=_tunnel(proxy, context),
+                client=lambda: _session(context),
+            )
+        return transport
+
+    def _proxy_for(self, url: URL) -> URL | None:
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        host = url.host or ""
         # A model on this machine is never behind a proxy, whatever the environment says.
-        if not proxy or is_loopback(url.host) or proxy_bypass(url.host):
+        if not proxy or is_loopback(host) or proxy_bypass(host):
             return None
         if not proxy.startswith(("http://", "https://")):
             raise ConfigError(
                 f"the environment names a {proxy.partition(':')[0]} proxy, and only HTTP proxies can be used; "
-                f"set NO_PROXY={url.host} or unset it"
+                f"set NO_PROXY={host} or unset it"
             )
-        return proxy
-
-
-class WireTransport(httpx_aiohttp.AiohttpTransport):
-    """httpx-aiohttp's transport, which also hands out aiohttp's own response: only that one closes without waiting."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; `extensions["wire"]` of the response is aiohttp's."""
-        response = await super().handle_async_request(request)
-        response.extensions["wire"] = getattr(response.stream, "_aiohttp_response", None)
-        return response
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return URL(proxy)
 
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """Make the process's one TLS context; it honours `SSL_CERT_FILE`."""
-    return httpx.create_ssl_context()
+    """Make the process's one TLS context; it honours `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+
+    Raises:
+        ConfigError: What one of them names cannot be read.
+    """
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise ConfigError(
+            f"SSL_CERT_FILE={file or ''} SSL_CERT_DIR={folder or ''} cannot be read ({error.strerror}); "
+            "name a file of certificates, or unset it"
+        ) from error
 
 
-def _session() -> aiohttp.ClientSession:
+def _tunnel(proxy: URL | None, context: ssl.SSLContext | None) -> httpx.Proxy | None:
+    if proxy is None:
+        return None
+    return httpx.Proxy(str(proxy.with_user(None)), headers=_login(proxy), ssl_context=context)
+
+
+def _login(proxy: URL) -> dict[str, str]:
+    if proxy.user is None:
+        return {}
+    login = f"{proxy.user}:{proxy.password or ''}".encode()
+    return {"proxy-authorization": f"Basic {base64.b64encode(login).decode()}"}
+
+
+def _session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
     # Streams stay open for minutes, so the number of connections is the caller's to bound, not the pool's. aiohttp's
     # own reading of the environment stays off: it would put logins from ~/.netrc beside the API key.
-    connector = aiohttp.TCPConnector(ssl=tls_context(), limit=0)
+    connector = aiohttp.TCPConnector(limit=0, ssl=context or True)
     return aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
