@@ -7,9 +7,10 @@ from functools import partial
 import anyio
 import pytest
 from job_actors import tell
-from job_workers import COMMAND, aquila, one_line, until_state, working
+from job_workers import COMMAND, aquila, one_line, working
 from wire import DONE, Connection, delta, serve, usage
 
+import jobs
 from jobs.cli.follow import Printer
 from jobs.follower import JobEvent
 
@@ -70,10 +71,10 @@ async def test_what_a_cancelled_job_had_said_ends_its_line(model: Model) -> None
     model.hangs = True
     handle = tell.send("hello")
     async with working():
-        await until_state(handle, "executing")
-        while not model.asked:  # noqa: ASYNC110 - it belongs to the server
-            await anyio.sleep(0.01)
-        await anyio.sleep(0.2)
+        async with jobs.follow(handle.job_id) as events:
+            async for event in events:
+                if event.text == "a b ":
+                    break
         await handle.acancel()
 
     done = aquila("jobs", "follow", handle.job_id)

@@ -15,6 +15,7 @@ import typer
 from aquila.client import stream as start_stream
 from aquila.events import Chunk, Done, Event
 from aquila.response import Response
+from aquila.sink.printable import printable
 from aquila.streams import Stream
 
 PromptArgument: TypeAlias = Annotated[
@@ -70,7 +71,7 @@ def _command(show: Callable[[Stream, bool], Awaitable[None]], what: str) -> Call
 
 async def _show_answer(stream: Stream, as_json: bool) -> None:
     response = await stream
-    typer.echo(_dumps(response.to_dict()) if as_json else response.text)
+    typer.echo(_dumps(response.to_dict()) if as_json else _shown(response.text))
     _note_cut(response)
 
 
@@ -130,12 +131,17 @@ def _print_event(event: Event, *, as_json: bool) -> None:
     if as_json:
         typer.echo(_dumps(event.to_dict()))
     elif isinstance(event, Chunk):
-        typer.echo(event.text, nl=False)
+        typer.echo(_shown(event.text), nl=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     elif isinstance(event, Done):
         typer.echo()
         _note_cut(event.response)
+
+
+def _shown(text: str) -> str:
+    # A model must not be able to move the cursor, but a file gets exactly what it said.
+    return printable(text) if sys.stdout is not None and sys.stdout.isatty() else text
 
 
 def _note_cut(response: Response) -> None:

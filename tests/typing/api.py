@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import assert_type
 
+from pydantic import BaseModel
+
 import aquila
 from aquila.sink import Collector
 
 
+class Invoice(BaseModel):
+    total: float
+
+
 async def check() -> None:
     assert_type(await aquila.ask("hi", model="m", temperature=0.1), aquila.Response)
+    assert_type((await aquila.ask("hi", output=Invoice)).parsed, Invoice | None)
+    assert_type(aquila.stream("hi", output=Invoice), aquila.Stream[Invoice])
+    assert_type((await aquila.Client().ask("hi", output=Invoice)).parsed, Invoice | None)
     stream = aquila.stream("hi")
     assert_type(stream, aquila.Stream)
     assert_type(await stream, aquila.Response)
