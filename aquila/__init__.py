@@ -201,4 +201,6 @@ def __getattr__(name: str) -> Any:
         "transcription": ("Transcription", "stream_transcription", "transcribe_audio"),
     }  # fmt: skip
     home = next((module for module, names in homes.items() if name in names), "errors")
-    return getattr(import_module(f"aquila.{home}"), name)
+    # Kept, so that the next look at the name costs nothing: loops compare events with `aquila.Chunk`.
+    value = globals()[name] = getattr(import_module(f"aquila.{home}"), name)
+    return value

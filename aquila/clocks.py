@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from types import TracebackType
 from typing import TypeVar
 
 import anyio
@@ -17,6 +18,8 @@ from aquila.errors import TimeoutExceeded
 from aquila.timeouts import Timeouts
 
 T = TypeVar("T")
+
+_NEVER = float("inf")
 
 _SAY = {
     "silence": "no byte came for {seconds:g} s",
@@ -35,18 +38,22 @@ _ERRORS: dict[str, type[TimeoutExceeded]] = {
 class Clocks:
     """Bounds every wait of one run; used by the task that reads it, inside a running event loop.
 
-    Only time spent inside `wait_source` counts against `silence`, `first_chunk` and `idle`; `total` is wall time.
+    `with clocks: data = await source` bounds a wait on the source, without a coroutine of its own for each read. Only
+    time spent there counts against `silence`, `first_chunk` and `idle`; `total` is wall time.
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
+        self._started = self._began = self._loop.time()
         self._content_seen = False
         #: Seconds waited on the source since the last content, or since the request was sent.
         self._waited = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        #: When the timer rings.
+        self._rings = _NEVER
         self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
         self._deadline = 0.0
         self._clock = ""
         #: What the timer, or `interrupt`, ends the present wait with.
@@ -86,27 +93,63 @@ class Clocks:
             self._content_seen = True
             self.time_to_first_chunk = self.elapsed()
 
+    def waited(self) -> None:
+        """Note that the last wait on the source brought no content."""
+        self._waited += self._loop.time() - self._began
+
+    def __enter__(self) -> None:
+        now = self._began = self._loop.time()
+        limits = self._timeouts
+        content, clock = (limits.idle, "idle") if self._content_seen else (limits.first_chunk, "first_chunk")
+        deadline = _NEVER if content is None else now + content - self._waited
+        if limits.silence is not None and now + limits.silence <= deadline:
+            deadline, clock = now + limits.silence, "silence"
+        if limits.total is not None and self._started + limits.total < deadline:
+            deadline, clock = self._started + limits.total, "total"
+            if deadline <= now:
+                self._clock = clock
+                raise self._error()
+        self._begin(deadline, clock)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        interruption = self._interruption
+        if interruption is None or task is None:
+            return
+        self._interruption = None
+        # Our own cancel ends here, also when somebody below swallowed it; anybody else's goes on.
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise interruption from None
+
     async def wait_source(self, source: Awaitable[T]) -> T:
         """Wait for the source under all clocks.
 
         Raises:
             TimeoutExceeded: The clock that ran out first, as its own class.
         """
-        before = self._loop.time()
-        try:
-            return await self._wait(source, *self._next_deadline(before))
-        finally:
-            self._waited += self._loop.time() - before
+        with self:
+            result = await source
+        self.waited()
+        return result
 
     async def wait_total(self, other: Awaitable[T]) -> T:
-        """Wait for something that is not the source (a sink, a back-off) under `total` alone.
+        """Wait for something that is not the source (a sink, a tool, a back-off) under `total` alone.
 
         Raises:
             TotalTimeout: The run as a whole took too long.
         """
-        if self._timeouts.total is None:
+        total = self._timeouts.total
+        self._begin(_NEVER if total is None else self._started + total, "total")
+        kind: type[BaseException] | None = None
+        try:
             return await other
-        return await self._wait(other, self._started + self._timeouts.total, "total")
+        except BaseException as error:
+            kind = type(error)
+            raise
+        finally:
+            self.__exit__(kind, None, None)
 
     async def pause(self, seconds: float) -> None:
         """Sleep under `total`, and let `interrupt` end the sleep.
@@ -114,9 +157,7 @@ class Clocks:
         Raises:
             TotalTimeout: The run as a whole took too long.
         """
-        total = self._timeouts.total
-        deadline = float("inf") if total is None else self._started + total
-        await self._wait(anyio.sleep(seconds), deadline, "total")
+        await self.wait_total(anyio.sleep(seconds))
 
     def interrupt(self, error: Exception) -> None:
         """End the wait that another task is in, if it is in one, with an error."""
@@ -128,56 +169,29 @@ class Clocks:
         """Put the timer away."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._rings = None, _NEVER
 
-    def _next_deadline(self, now: float) -> tuple[float, str]:
-        limits = self._timeouts
-        deadline, clock = float("inf"), ""
-        if limits.silence is not None:
-            deadline, clock = now + limits.silence, "silence"
-        content, name = (limits.idle, "idle") if self._content_seen else (limits.first_chunk, "first_chunk")
-        if content is not None and now + content - self._waited < deadline:
-            deadline, clock = now + content - self._waited, name
-        if limits.total is not None and self._started + limits.total < deadline:
-            deadline, clock = self._started + limits.total, "total"
-        return deadline, clock
-
-    async def _wait(self, awaitable: Awaitable[T], deadline: float, clock: str) -> T:
-        task = asyncio.current_task()
-        if task is None:
-            return await awaitable
-        self._deadline, self._clock, self._interruption, self._task = deadline, clock, None, task
-        if deadline < float("inf"):
+    def _begin(self, deadline: float, clock: str) -> None:
+        self._deadline, self._clock, self._interruption = deadline, clock, None
+        task = self._task = asyncio.current_task()
+        if task is not None:
+            self._cancelling = task.cancelling()
+        if deadline < self._rings:
             self._set_timer()
-        cancelling = task.cancelling()
-        try:
-            return await awaitable
-        except asyncio.CancelledError:
-            # Our own cancel ends here; anybody else's goes on.
-            interruption, self._interruption = self._interruption, None
-            if interruption is not None and task.uncancel() <= cancelling:
-                raise interruption from None
-            raise
-        finally:
-            self._task = None
-            if self._interruption is not None:
-                # Somebody below swallowed the cancel; it must not be counted against the caller's own scopes.
-                self._interruption = None
-                task.uncancel()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
-            if self._timer.when() <= self._deadline:
-                return
             self._timer.cancel()
+        self._rings = self._deadline
         self._timer = self._loop.call_at(self._deadline, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rings = None, _NEVER
         if self._task is None:
             return
         if self._loop.time() < self._deadline:
-            self._set_timer()
+            if self._deadline < _NEVER:
+                self._set_timer()
             return
         self._interruption = self._error()
         self._task.cancel()

@@ -11,6 +11,8 @@ class EventBase:
     __slots__ = ()
     #: The event's kind, in JSON and in logs.
     type: ClassVar[str]
+    #: True for what a model says; a request that has given some is not repeated.
+    is_content: ClassVar[bool] = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give the event as JSON-ready values."""

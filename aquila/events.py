@@ -35,6 +35,7 @@ class Chunk(EventBase):
     """A fragment of the answer's text."""
 
     type: ClassVar[str] = "chunk"
+    is_content: ClassVar[bool] = True
     text: str
 
     def __str__(self) -> str:
@@ -46,6 +47,7 @@ class ReasoningChunk(EventBase):
     """A fragment of the model's reasoning, where the provider shows it."""
 
     type: ClassVar[str] = "reasoning_chunk"
+    is_content: ClassVar[bool] = True
     text: str
 
     def __str__(self) -> str:
@@ -57,6 +59,7 @@ class ToolCallStarted(EventBase):
     """The model has begun to call a tool; its arguments follow."""
 
     type: ClassVar[str] = "tool_call_started"
+    is_content: ClassVar[bool] = True
     call_id: str
     name: str
 
@@ -66,6 +69,7 @@ class ToolCallChunk(EventBase):
     """A fragment of a call's arguments, which are JSON only when all of them are there: see `ToolCall`."""
 
     type: ClassVar[str] = "tool_call_chunk"
+    is_content: ClassVar[bool] = True
     call_id: str
     text: str
 
@@ -89,6 +93,7 @@ class Annotation(EventBase):
     """A source or a file the answer refers to, in the provider's own shape."""
 
     type: ClassVar[str] = "annotation"
+    is_content: ClassVar[bool] = True
     data: Mapping[str, Any]
 
 
@@ -142,6 +147,7 @@ class Unknown(EventBase):
     """A payload, or a part of one, that this version does not know; nothing is dropped silently."""
 
     type: ClassVar[str] = "unknown"
+    is_content: ClassVar[bool] = True
     raw: Any
 
 

@@ -22,6 +22,7 @@ _ERROR_BODY_SECONDS = 10.0
 _EXCERPT = 200
 _BOM = b"\xef\xbb\xbf"
 _OK = range(200, 300)
+_DONE = b"[DONE]"
 #: Seconds to wait for the end of the body behind the last event, so that the connection can be used again.
 _DRAIN_SECONDS = 0.05
 
@@ -34,6 +35,7 @@ class Exchange:
 
     def __init__(self, response: TransportResponse, decoder: Decoder, clocks: Clocks, url: str) -> None:
         self._response = response
+        self._next_read = response.chunks.__anext__
         self._decoder = decoder
         self._clocks = clocks
         self._url = url
@@ -90,12 +92,14 @@ class Exchange:
             raise self._failure
         while not self._decoder.closed:
             try:
-                data = await self._clocks.wait_source(anext(self._response.chunks))
+                with self._clocks:
+                    data = await self._next_read()
             except StopAsyncIteration:
                 return self._at_end()
-            events = self._take(data)
+            events = self._take(data) if self._sse is None else self._decode(self._sse.feed(data))
             if events:
                 return events
+            self._clocks.waited()
         await self._drain()
         return self._end()
 
@@ -111,8 +115,7 @@ class Exchange:
         await self._response.aclose()
 
     def _take(self, data: bytes) -> list[Event]:
-        if self._sse is not None:
-            return self._decode(self._sse.feed(data))
+        """Take the bytes of a read as long as it is not clear what kind of body this is."""
         self._whole += data
         if len(self._whole) < len(_BOM) and _BOM.startswith(bytes(self._whole)):
             return []
@@ -135,22 +138,26 @@ class Exchange:
 
     def _decode(self, server_events: Sequence[ServerSentEvent]) -> list[Event]:
         events: list[Event] = []
-        for name, data in server_events:
+        decoder, payloads = self._decoder, self.payloads
+        if server_events:
             self._events_seen = True
+        for name, data in server_events:
             try:
-                events += self._decoder.decode(name, data)
+                events += decoder.decode(name, data)
             except AquilaError as error:
-                self.payloads.append(data)
+                payloads.append(data)
                 if not events:
                     raise
                 # The same bytes in smaller reads would have given these events out before the error.
                 self._failure = error
                 break
-            # Nothing counts behind the closing mark, which is no payload itself.
-            if self._decoder.closed:
+            # Nothing counts behind the closing mark; one that is no payload is not kept.
+            if decoder.closed and data == _DONE:
                 break
-            if data and not data.isspace():
-                self.payloads.append(data)
+            if data[:1] > b" " or data.strip():
+                payloads.append(data)
+            if decoder.closed:
+                break
         return events
 
     def _at_end(self) -> list[Event] | None:

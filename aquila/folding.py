@@ -17,8 +17,7 @@ _CUT = {"length", "content_filter"}
 def fold(events: Iterable[Event]) -> Response:
     """Make the Response that the events of one run amount to."""
     folder = Folder()
-    for event in events:
-        folder.add(event)
+    folder.add_all(events)
     return folder.response()
 
 
@@ -47,6 +46,15 @@ class Folder:
         self._annotations: list[Mapping[str, Any]] = []
         self._usage: Usage | None = None
         self._facts: dict[str, Any] = {}
+
+    def add_all(self, events: Iterable[Event]) -> None:
+        """Take the events of a read."""
+        for event in events:
+            # What nearly every event is stays free of calls.
+            if type(event) is Chunk:
+                self._text.append(event.text)
+            else:
+                self.add(event)
 
     def add(self, event: Event) -> None:
         """Take one event."""

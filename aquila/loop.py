@@ -65,19 +65,24 @@ class Run:
             AquilaError: The run failed for good; it holds what had come.
         """
         while True:
+            answer = self._round
             try:
-                self._clocks.check_total()
-                events = await self._step()
+                # Each coroutine on the way is paid for with each chunk, so the usual one has no wrapper.
+                events = await (answer.read() if answer is not None else self._begin())
+                if events is None and answer is not None:
+                    events = await self._conclude(answer)
             except AquilaError as error:
                 if self._closed:
                     raise
                 events = [await self._fall_back(error)]
-            for event in events:
-                self._folder.add(event)
+            if not events:
+                continue
+            if self._structure is not None:
+                events = self._structure.shown(events)
+            self._folder.add_all(events)
             if self._telemetry is not None:
                 self._tell(self._telemetry, events)
-            if events:
-                return events
+            return events
 
     async def emit(self, emission: Awaitable[None]) -> None:
         """Wait for a sink under the total clock.
@@ -85,7 +90,10 @@ class Run:
         Raises:
             TotalTimeout: The run as a whole took too long.
         """
-        await self._clocks.wait_total(emission)
+        if self._plan.destination.timeouts.total is None:
+            await emission
+        else:
+            await self._clocks.wait_total(emission)
 
     def interrupt(self, error: AquilaError) -> None:
         """End the wait that another task is in."""
@@ -129,12 +137,9 @@ class Run:
             self._error = error
         return self._scrub(error)
 
-    async def _step(self) -> list[Event]:
-        if self._round is not None:
-            events = await self._round.read()
-            if events is None:
-                return await self._conclude(self._round)
-            return events if self._structure is None else self._structure.shown(events)
+    async def _begin(self) -> list[Event]:
+        """Do what comes before a request: say that the run has started, or run the tools a person has decided on."""
+        self._clocks.check_total()
         if not self._started:
             self._started = True
             self._telemetry = self._watched()
@@ -143,7 +148,7 @@ class Run:
         if pending is not None and self._work is not None:
             return await self._run_tools(self._work, pending.calls, pending.denied)
         self._round = Round(self._plan, self._call, self._transport, self._clocks, self._lessons)
-        return await self._step()
+        return []
 
     def _tell(self, telemetry: RunTelemetry, events: Sequence[Event]) -> None:
         for event in events:

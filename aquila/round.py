@@ -17,18 +17,7 @@ from aquila.errors import (
     TimeoutExceeded,
     TotalTimeout,
 )
-from aquila.events import (
-    Annotation,
-    Chunk,
-    Event,
-    ReasoningChunk,
-    Retrying,
-    Status,
-    ToolCallChunk,
-    ToolCallStarted,
-    Unknown,
-    UsageUpdate,
-)
+from aquila.events import Event, Retrying, Status
 from aquila.exchange import Exchange
 from aquila.messages import Message
 from aquila.pickup import Pickup
@@ -36,10 +25,8 @@ from aquila.plan import Plan
 from aquila.rate_limits import RateLimits
 from aquila.scrub import scrub
 from aquila.telemetry import log_request
-from aquila.tool_call import ToolCall
 from aquila.transport.base import Request, Transport
 
-_CONTENT = frozenset({Chunk, ReasoningChunk, ToolCallStarted, ToolCallChunk, ToolCall, Annotation, Unknown})
 #: News of the answer's frame, which is there before anything is in it.
 _FRAME = ("created", "queued", "in_progress", "finished", "output_item.", "content_part.")
 
@@ -104,11 +91,21 @@ class Round:
             TotalTimeout: The run as a whole took too long.
             AquilaError: The answer failed for good.
         """
+        exchange = self._exchange
         try:
-            events = await self._read(self._exchange or await self._open())
+            if exchange is None:
+                exchange = await self._open()
+            events = await exchange.read()
         except TotalTimeout:
             raise
         except AquilaError as error:
+            # A whole answer stays whole when the connection ends badly behind it.
+            if (
+                exchange is not None
+                and exchange.ended
+                and isinstance(error, ConnectionFailed | TimeoutExceeded)
+            ):
+                return exchange.finish() or None
             return [await self._recover(error)]
         if events:
             self._note(events)
@@ -171,24 +168,17 @@ class Round:
             "POST", self._endpoint.path, self._endpoint.body(self.call), model=self.call.model
         )
 
-    async def _read(self, exchange: Exchange) -> list[Event] | None:
-        try:
-            return await exchange.read()
-        except TotalTimeout:
-            raise
-        except (ConnectionFailed, TimeoutExceeded):
-            # A whole answer stays whole when the connection ends badly behind it.
-            if exchange.ended:
-                return exchange.finish() or None
-            raise
-
     def _note(self, events: list[Event]) -> None:
         self._failures = 0
-        if any(type(event) in _CONTENT for event in events) or any(map(_is_work, events)):
-            self.content_seen = True
+        for event in events:
+            if event.is_content or _is_work(event):
+                self.content_seen = True
+                self._clocks.content()
+                return
+        if self.content_seen and any(isinstance(event, Status) for event in events):
             self._clocks.content()
-        elif self.content_seen and any(type(event) is not UsageUpdate for event in events):
-            self._clocks.content()
+        else:
+            self._clocks.waited()
 
     async def _recover(self, error: AquilaError) -> Event:
         await self.aclose()

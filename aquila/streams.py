@@ -106,14 +106,15 @@ class Stream(Generic[T]):
         return self
 
     async def __anext__(self) -> Event:
-        while not self._ready:
+        ready = self._ready
+        while not ready:
             if not self._told and self._error is not None:
                 self._told = True
                 raise self._error
-            if self._over:
+            if self._response is not None or self._error is not None:
                 raise StopAsyncIteration
             await self._advance()
-        return self._ready.popleft()
+        return ready.popleft()
 
     def __await__(self) -> Generator[Any, None, Response[T]]:
         return self.response().__await__()
@@ -137,7 +138,11 @@ class Stream(Generic[T]):
             )
         self._reader = asyncio.current_task()
         try:
-            await self._read()
+            run = self._run or self._begin()
+            events = await run.read()
+            if self._feeds or type(events[-1]) is Done or self._error is not None:
+                await self._hand_on(run, events)
+            self._ready.extend(events)
         except Exception as error:
             if self._error is None:
                 await self._fail(error)
@@ -154,9 +159,8 @@ class Stream(Generic[T]):
         finally:
             self._reader = None
 
-    async def _read(self) -> None:
-        run = self._run or self._begin()
-        events = await run.read()
+    async def _hand_on(self, run: Run, events: list[Event]) -> None:
+        """Feed the sinks, and make an end behind the last event."""
         last = events[-1]
         if isinstance(last, Done):
             # Closing may fail (a recording that cannot be written), and then nobody may have been told Done.
@@ -166,7 +170,6 @@ class Stream(Generic[T]):
                 await run.emit(feed.emit(event))
         if self._error is not None:
             raise self._error
-        self._ready.extend(events)
         if isinstance(last, Done):
             self._response = last.response
             await self._close_feeds()

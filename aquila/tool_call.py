@@ -14,6 +14,7 @@ class ToolCall(EventBase):
     """The model wants a tool to be run; the call is complete."""
 
     type: ClassVar[str] = "tool_call"
+    is_content: ClassVar[bool] = True
     #: The provider's id of the call, which its result must carry.
     call_id: str
     #: The tool's name, as the model wrote it.

@@ -14,12 +14,12 @@ STREAM = (
     b'data: {"a":\ndata:  1}\n\ndata\n\nerror: {"code":500}\n\n\n\ndata: line\xe2\x80\xa8separator\xc2\x85\r\rdata:last'
 )
 EVENTS = [
-    ServerSentEvent("greeting", "Grüße".encode()),
-    ServerSentEvent("", b'{"a":\n 1}'),
-    ServerSentEvent("", b""),
-    ServerSentEvent("error", b'{"code":500}'),
-    ServerSentEvent("", "line\u2028separator\u0085".encode()),
-    ServerSentEvent("", b"last"),
+    ("greeting", "Grüße".encode()),
+    ("", b'{"a":\n 1}'),
+    ("", b""),
+    ("error", b'{"code":500}'),
+    ("", "line\u2028separator\u0085".encode()),
+    ("", b"last"),
 ]
 
 
@@ -52,12 +52,12 @@ def test_any_chunking_changes_nothing(cuts: list[int]) -> None:
 def test_an_event_is_given_with_the_read_that_ends_it(end: bytes) -> None:
     decoder = SSEDecoder()
 
-    assert decoder.feed(b"data: 1" + end + end) == [ServerSentEvent("", b"1")]
-    assert decoder.feed(b"data: 2" + end + end) == [ServerSentEvent("", b"2")]
+    assert decoder.feed(b"data: 1" + end + end) == [("", b"1")]
+    assert decoder.feed(b"data: 2" + end + end) == [("", b"2")]
 
 
 def test_a_byte_order_mark_is_ignored_at_the_start_only() -> None:
-    assert decode(b"data: \xef\xbb\xbf\n\n") == [ServerSentEvent("", b"\xef\xbb\xbf")]
+    assert decode(b"data: \xef\xbb\xbf\n\n") == [("", b"\xef\xbb\xbf")]
 
 
 def test_an_event_without_end_is_refused_before_it_fills_the_memory() -> None:

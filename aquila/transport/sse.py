@@ -7,7 +7,7 @@ whose last blank line is missing is delivered by `flush`, and llama.cpp's `error
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 from aquila.errors import ProtocolError
 
@@ -16,11 +16,8 @@ _BOM = b"\xef\xbb\xbf"
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 
-class ServerSentEvent(NamedTuple):
-    """One event: its name (empty when the server gave none) and its data."""
-
-    event: str
-    data: bytes
+#: One event: its name (empty when the server gave none) and its data. A plain tuple, as there is one for each chunk.
+ServerSentEvent: TypeAlias = tuple[str, bytes]
 
 
 class SSEDecoder:
@@ -44,7 +41,10 @@ class SSEDecoder:
         Raises:
             ProtocolError: An event is larger than `max_event_bytes`.
         """
-        data = self._unify_line_ends(self._strip_bom(data))
+        if self._start is not None:
+            data = self._strip_bom(data)
+        if self._skip_lf or b"\r" in data:
+            data = self._unify_line_ends(data)
         tail = self._tail
         searched = max(len(tail) - 1, 0)
         if tail:
@@ -61,7 +61,7 @@ class SSEDecoder:
                 return self._wait()
             complete = data[:cut]
             tail += data[cut + 2 :]
-        return [event for block in complete.split(b"\n\n") if (event := _parse(block)) is not None]
+        return _events(complete)
 
     def flush(self) -> list[ServerSentEvent]:
         """Give the last event when its blank line never came."""
@@ -94,15 +94,22 @@ class SSEDecoder:
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
-        if b"\r" not in data:
-            return data
         self._skip_lf = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+def _events(complete: bytes) -> list[ServerSentEvent]:
+    events: list[ServerSentEvent] = []
+    for block in complete.split(b"\n\n"):
+        # What nearly every event is stays free of calls.
+        if block[:6] == b"data: " and b"\n" not in block:
+            events.append(("", block[6:]))
+        elif (event := _parse(block)) is not None:
+            events.append(event)
+    return events
+
+
 def _parse(block: bytes) -> ServerSentEvent | None:
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return ServerSentEvent("", block[6:])
     name = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):
@@ -115,4 +122,4 @@ def _parse(block: bytes) -> ServerSentEvent | None:
         elif field == b"error":
             name = "error"
             data.append(value)
-    return ServerSentEvent(name, b"\n".join(data)) if data else None
+    return (name, b"\n".join(data)) if data else None
