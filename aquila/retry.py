@@ -62,5 +62,8 @@ class Retry:
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         if asked is not None:
             return asked if asked <= self.max_retry_after else None
-        backoff = min(self.min_backoff * 2.0 ** (attempt - 1), self.max_backoff)
-        return backoff * (1 - jitter / 4)
+        return self.backoff(attempt) * (1 - jitter / 4)
+
+    def backoff(self, attempt: int) -> float:
+        """Give the pause of our own choice behind the first, second, ... failure, in seconds."""
+        return min(self.min_backoff * 2.0 ** (attempt - 1), self.max_backoff)

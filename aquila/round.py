@@ -169,7 +169,9 @@ class Round:
         )
 
     def _note(self, events: list[Event]) -> None:
-        self._failures = 0
+        if self._is_picked_up:
+            # It has moved on, so the next loss counts from the beginning.
+            self._failures = 0
         for event in events:
             if event.is_content or _is_work(event):
                 self.content_seen = True
@@ -180,6 +182,10 @@ class Round:
         else:
             self._clocks.waited()
 
+    @property
+    def _is_picked_up(self) -> bool:
+        return self._pickup is not None and self._pickup.point is not None
+
     async def _recover(self, error: AquilaError) -> Event:
         await self.aclose()
         if isinstance(error, CassetteError) and self._retried is not None:
@@ -189,7 +195,8 @@ class Round:
         if event is not None:
             return event
         delay = None
-        if not self.content_seen:
+        # Asking again for what the provider keeps repeats nothing.
+        if not self.content_seen or self._is_picked_up:
             self._failures += 1
             # Retries of many clients at one moment would meet again; the jitter spreads them.
             delay = self._destination.retry.delay(self._failures, error, random.random())  # noqa: S311
@@ -209,8 +216,11 @@ class Round:
             return Status("polling", {"seconds": self._pause})
         if self._failures >= self._destination.retry.max_retries:
             return None
-        self._failures += 1
-        return self._pickup.after(error, self._decoder)
+        event = self._pickup.after(error, self._decoder)
+        if event is not None:
+            self._failures += 1
+            self._pause = self._destination.retry.backoff(self._failures) if self._failures > 1 else 0.0
+        return event
 
     def _relearnt(self, error: AquilaError) -> Retrying | None:
         if self.content_seen or not isinstance(error, APIStatusError):
