@@ -26,6 +26,8 @@ _MAGIC = (
     (b"%PDF", "application/pdf"),
     (b"ID3", "audio/mpeg"),
     (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"\xff\xf2", "audio/mpeg"),
 )
 _AUDIO_FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wav": "wav", "audio/vnd.wave": "wav"}
 
@@ -51,7 +53,10 @@ def image(
     shown = {"detail": detail} if detail else {}
     if file_id:
         return {"type": "input_image", "file_id": file_id, **shown}
-    return {"type": "image_url", "image_url": {"url": _url("image", source, media_type, "image/png"), **shown}}
+    return {
+        "type": "image_url",
+        "image_url": {"url": _url("image", source, media_type, "image/png"), **shown},
+    }
 
 
 def file(

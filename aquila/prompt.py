@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast, get_args
 
 from aquila.errors import ConfigError
-from aquila.messages import Message, Role
+from aquila.messages import Content, Message, Role
 
 ROLES: tuple[str, ...] = get_args(Role)
 #: Text, a message, or several; text and content parts in a list are one message of the user's.
@@ -61,10 +61,7 @@ def _listed(field_name: str, items: list[Any]) -> list[Message]:
             f"{field_name}: content parts and messages stand side by side; "
             "put the parts into a message: {'role': 'user', 'content': [...]}"
         )
-    content = [{"type": "text", "text": part} if isinstance(part, str) else dict(part) for part in parts]
-    if all(part.get("type") == "text" and not str(part.get("text")).strip() for part in content):
-        raise ConfigError(f"{field_name}: the user's message is empty; give it some content")
-    return [Message(role="user", content=content)]
+    return [_filled(field_name, Message(role="user", content=_content(field_name, parts)))]
 
 
 def _is_part(item: object) -> bool:
@@ -86,15 +83,44 @@ def _turn(field_name: str, item: object) -> Message:
         role=cast("Role", role),
         content=item.get("content"),
         extra={key: value for key, value in item.items() if key not in known},
-        items=tuple(item.get("items") or ()),
+        items=_objects(field_name, "items", item.get("items")),
         provider=item.get("provider"),
     )
     return _filled(field_name, message)
 
 
 def _filled(field_name: str, message: Message) -> Message:
-    blank = not message.content or (isinstance(message.content, str) and not message.content.strip())
+    content = _content(field_name, message.content)
+    _objects(field_name, "tool_calls", message.extra.get("tool_calls"))
     # An assistant's turn may be a tool call alone; what a person says may not be nothing.
-    if blank and message.role == "user":
+    if message.role == "user" and _is_blank(content):
         raise ConfigError(f"{field_name}: the user's message is empty; give it some content")
-    return message
+    return message if content is message.content else message.evolve(content=content)
+
+
+def _content(field_name: str, content: object) -> Content:
+    if content is None or isinstance(content, str):
+        return content
+    parts = [content] if _is_part(content) else content
+    if not isinstance(parts, list | tuple) or not all(
+        isinstance(part, str) or _is_part(part) for part in parts
+    ):
+        raise ConfigError(
+            f"{field_name}: content {str(content)[:100]!r} is neither text nor a list of text and parts; "
+            "a part is a dict with a type, as aquila.image and aquila.file make them"
+        )
+    return [{"type": "text", "text": part} if isinstance(part, str) else dict(part) for part in parts]
+
+
+def _is_blank(content: Content) -> bool:
+    if isinstance(content, list):
+        return all(part["type"] == "text" and not str(part.get("text") or "").strip() for part in content)
+    return not content or not content.strip()
+
+
+def _objects(field_name: str, name: str, value: object) -> tuple[Mapping[str, Any], ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+        return tuple(value)
+    raise ConfigError(f"{field_name}: {name} {str(value)[:100]!r} is no list of objects")

@@ -5,174 +5,241 @@ from typing import Any
 
 import pytest
 
-from aquila import errors
-from aquila.call import Call
-from aquila.endpoint import ChatEndpoint
-from aquila.events import Chunk, Event, ReasoningChunk, Status, Unknown, UsageUpdate
+from aquila.call import Call, FunctionTool, OutputSchema
+from aquila.endpoint import PROFILES, ChatEndpoint
+from aquila.errors import ConfigError
 from aquila.messages import Message
-from aquila.response import Usage
+
+HI = Message(role="user", content="hi")
+SCHEMA = OutputSchema(name="Invoice", schema={"type": "object", "strict": 1}, loose_schema={"type": "object"})
+BASE: dict[str, Any] = {
+    "model": "m",
+    "messages": [{"role": "user", "content": "hi"}],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
 
 
-def decode(*payloads: Any) -> list[Event]:
-    decoder = ChatEndpoint().decoder()
-    events = [event for payload in payloads for event in decoder.decode("", json.dumps(payload).encode())]
-    return [event for event in events if not (isinstance(event, Status) and event.name == "created")]
-
-
-def choice(finish: str | None = None, index: int = 0, **delta: Any) -> dict[str, Any]:
-    return {"id": "r", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
-
-
-def test_text_comes_out_token_by_token_repeated_ones_included() -> None:
-    assert decode(choice(content="ha"), choice(content="ha"), choice(content="")) == [
-        Chunk("ha"),
-        Chunk("ha"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pytest.param({"id": "r", "provider": "x", "choices": None}, id="routing metadata without choices"),
-        pytest.param({"object": "", "choices": [], "prompt_filter_results": []}, id="Azure's first frame"),
-        pytest.param({"object": "", "choices": [{"index": 0, "delta": None}]}, id="Azure's filter frame"),
-        pytest.param({"choices": [{"index": 0}]}, id="delta missing"),
-        pytest.param(choice(content=None), id="content null"),
-        pytest.param({"choices": [], "usage": None}, id="usage null"),
-        pytest.param({"choices": [], "usage": {}}, id="usage without counts"),
-    ],
-)
-def test_frames_without_content_give_nothing(frame: dict[str, Any]) -> None:
-    assert decode(frame) == []
-
-
-def test_usage_is_read_with_its_details_wherever_it_stands() -> None:
-    counts = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
-              "prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 1}}  # fmt: skip
-    expected = UsageUpdate(
-        Usage(input_tokens=9, output_tokens=4, total_tokens=13, cached_tokens=5, reasoning_tokens=1)
+def body(profile: str = "generic", changes: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    endpoint = ChatEndpoint(PROFILES[profile], "llm.example").with_profile(
+        PROFILES[profile].evolve(**(changes or {}))
     )
-
-    assert decode({"choices": [], "usage": counts}) == [expected]
-    assert decode({"usage": counts}) == [expected]
-    assert decode({**choice("stop"), "usage": counts})[-1] == expected
+    sent: dict[str, Any] = json.loads(endpoint.body(Call(**{"model": "m", "messages": (HI,), **options})))
+    return sent
 
 
-@pytest.mark.parametrize(
-    ("delta", "expected"),
-    [
-        pytest.param({"reasoning_content": "hm"}, [ReasoningChunk("hm")], id="DeepSeek"),
-        pytest.param({"reasoning": "hm"}, [ReasoningChunk("hm")], id="OpenRouter"),
-        pytest.param({"reasoning": {"content": "hm"}}, [ReasoningChunk("hm")], id="an object"),
-        pytest.param({"refusal": "no"}, [Status("refusal", {"text": "no"})], id="refusal"),
-        pytest.param(
-            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
-                         {"type": "text", "text": "Hello"}, {"type": "new"}]},
-            [ReasoningChunk("hm"), Chunk("Hello"), Unknown({"type": "new"})],
-            id="Mistral's parts",
-        ),
-    ],
-)  # fmt: skip
-def test_content_of_other_kinds_is_told_apart(delta: dict[str, Any], expected: list[Event]) -> None:
-    assert decode(choice(**delta)) == expected
-
-
-def test_further_choices_are_not_mixed_into_the_text() -> None:
-    second = choice(index=1, content="B")
-
-    assert decode(choice(content="A"), second) == [Chunk("A"), Unknown(second)]
-
-
-def test_tool_calls_pass_through_and_are_not_lost() -> None:
-    frame = choice(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}])
-
-    assert decode(frame) == [Unknown(frame)]
-
-
-def test_only_a_finish_reason_ends_the_answer_and_only_done_ends_the_reading() -> None:
-    decoder = ChatEndpoint().decoder()
-
-    decoder.decode("", json.dumps(choice(content="x")).encode())
-    assert (decoder.ended, decoder.closed) == (False, False)
-    decoder.decode("", json.dumps(choice("length")).encode())
-    assert (decoder.ended, decoder.closed) == (True, False)
-    decoder.decode("", b"[DONE]")
-    assert (decoder.ended, decoder.closed) == (True, True)
-
-
-@pytest.mark.parametrize(
-    ("payload", "error"),
-    [
-        pytest.param({"error": {"message": "slow down", "code": 429}}, errors.RateLimitError, id="numeric code"),
-        pytest.param({"error": {"message": "x", "code": "429"}}, errors.RateLimitError, id="code as text"),
-        pytest.param({"error": "no room"}, errors.ProviderStreamError, id="text"),
-        pytest.param([{"error": {"message": "x", "code": 503}}], errors.OverloadedError, id="Gemini's list"),
-        pytest.param({"type": "error", "message": "m", "code": "c"}, errors.ProviderStreamError, id="flat"),
-        pytest.param({"error": {"type": "server_is_overloaded", "message": "x"}}, errors.OverloadedError, id="word"),
-        pytest.param({"error": {"code": "insufficient_quota", "message": "x"}}, errors.QuotaExceededError, id="quota"),
-        pytest.param(
-            {"choices": [{"index": 0, "error": {"code": 502, "message": "x"}, "finish_reason": "error"}]},
-            errors.InternalServerError, id="in the choice",
-        ),
-        pytest.param(choice("error"), errors.ProviderStreamError, id="finish reason error"),
-    ],
-)  # fmt: skip
-def test_an_error_inside_the_stream_is_raised_as_its_class(payload: Any, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        decode(payload)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "error"),
-    [
-        pytest.param("error", b'{"message":"jinja failed"}', errors.ProviderStreamError, id="event: error"),
-        pytest.param("error", b"out of memory", errors.ProviderStreamError, id="error: plain text"),
-        pytest.param("", b'{"choices":[{"delta":{"content":"ha', errors.ProtocolError, id="cut JSON"),
-        pytest.param("", b"<html>", errors.ProtocolError, id="HTML in an event"),
-        pytest.param(
-            "", b'{"choices":[{"delta":{"content":5}}]}', errors.ProtocolError, id="text that is a number"
-        ),
-    ],
-)
-def test_a_payload_that_cannot_be_read_is_an_error(name: str, data: bytes, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        ChatEndpoint().decoder().decode(name, data)
-
-
-def test_a_whole_completion_is_read_like_a_stream() -> None:
-    decoder = ChatEndpoint().decoder()
-    body = {"id": "r", "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"},
-            "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
-
-    events = decoder.decode_whole(json.dumps(body, indent=1).encode())
-
-    assert Chunk("Hi") in events
-    assert decoder.ended
-    assert decoder.closed
+def test_the_least_that_is_sent() -> None:
+    assert body() == BASE
 
 
 def test_the_body_holds_what_was_asked_and_nothing_unset() -> None:
-    call = Call(
-        model="m",
-        messages=(Message(role="user", content="hi"),),
+    assert body(
         temperature=0.0,
+        top_p=1,
         max_output_tokens=5,
+        service_tier="flex",
+        store=False,
         metadata={"id": 1},
-        extra_body={"seed": 7},
-    )
-
-    assert json.loads(ChatEndpoint("max_completion_tokens").body(call)) == {
-        "model": "m",
-        "messages": [{"role": "user", "content": "hi"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": 0.0,
-        "max_completion_tokens": 5,
+        extra_body={"seed": 7, "temperature": 1},
+    ) == {
+        **BASE,
+        "temperature": 1,
+        "top_p": 1,
+        "max_tokens": 5,
+        "service_tier": "flex",
+        "store": False,
         "seed": 7,
     }
 
 
-def test_metadata_reaches_the_provider_only_when_it_is_to_store_the_answer() -> None:
-    call = Call(model="m", messages=(Message(role="user", content="hi"),), metadata={"id": "1"}, store=True)
+@pytest.mark.parametrize(
+    ("profile", "facts"),
+    [
+        ("openai", {"max_completion_tokens": 5, "stream_options": {"include_usage": True, "include_obfuscation": False}}),
+        ("azure", {"max_completion_tokens": 5, "stream_options": {"include_usage": True}}),
+        ("groq", {"max_completion_tokens": 5, "stream_options": {"include_usage": True}}),
+        ("deepseek", {"max_tokens": 5, "stream_options": {"include_usage": True}}),
+        ("mistral", {"max_tokens": 5}),
+    ],
+)  # fmt: skip
+def test_names_and_stream_options_are_those_the_server_knows(profile: str, facts: dict[str, Any]) -> None:
+    base = {name: value for name, value in BASE.items() if name != "stream_options"}
 
-    assert json.loads(ChatEndpoint().body(call))["metadata"] == {"id": "1"}
+    assert body(profile, max_output_tokens=5) == {**base, **facts}
+
+
+def test_metadata_reaches_the_provider_only_when_it_is_to_store_the_answer() -> None:
+    assert body(metadata={"id": "1"}, store=True) == {**BASE, "store": True, "metadata": {"id": "1"}}
+    assert body(metadata={"id": "1"}) == BASE
+
+
+@pytest.mark.parametrize("option", [{"previous_response_id": "resp_1"}, {"background": True}])
+def test_what_chat_completions_has_not_is_named(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(option))}: Chat Completions has no such thing"):
+        body(**option)
+
+
+TOOL = FunctionTool(name="f", description="Does.", parameters={"type": "object"}, strict=True)
+WIRE_TOOL = {"name": "f", "parameters": {"type": "object"}, "description": "Does."}
+
+
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        (TOOL, {"type": "function", "function": {**WIRE_TOOL, "strict": True}}),
+        (
+            FunctionTool(name="g"),
+            {
+                "type": "function",
+                "function": {"name": "g", "parameters": {"type": "object", "properties": {}}},
+            },
+        ),
+        (
+            {"type": "function", "name": "g", "parameters": {}, "strict": True},
+            {"type": "function", "function": {"name": "g", "parameters": {}, "strict": True}},
+        ),
+        (
+            {"type": "function", "function": {"name": "g"}},
+            {"type": "function", "function": {"name": "g"}},
+        ),
+        ({"type": "custom", "custom": {"name": "g"}}, {"type": "custom", "custom": {"name": "g"}}),
+    ],
+    ids=["strict", "the least", "flat", "nested", "another type"],
+)
+def test_tools_are_nested(tool: Any, expected: dict[str, Any]) -> None:
+    assert body(tools=(tool,)) == {**BASE, "tools": [expected]}
+
+
+def test_a_server_that_knows_no_strict_tools_gets_none() -> None:
+    sent = body(changes={"strict_tools": False}, tools=(TOOL,), parallel_tool_calls=False, tool_choice="f")
+
+    assert sent == {
+        **BASE,
+        "tools": [{"type": "function", "function": WIRE_TOOL}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": False,
+    }
+
+
+def test_without_tools_nothing_is_said_about_them() -> None:
+    assert body(tool_choice="auto", parallel_tool_calls=True) == BASE
+
+
+@pytest.mark.parametrize(
+    ("mode", "strict", "expected"),
+    [
+        ("strict", True, {"type": "json_schema", "json_schema": {"name": "Invoice", "strict": True, "schema": SCHEMA.schema}}),
+        ("strict", False, {"type": "json_schema", "json_schema": {"name": "Invoice", "strict": False, "schema": SCHEMA.loose_schema}}),
+        ("schema", True, {"type": "json_schema", "json_schema": {"name": "Invoice", "strict": False, "schema": SCHEMA.loose_schema}}),
+    ],
+)  # fmt: skip
+def test_a_server_that_knows_schemas_gets_one(mode: str, strict: bool, expected: dict[str, Any]) -> None:
+    output = OutputSchema(
+        name="Invoice", schema=SCHEMA.schema, loose_schema=SCHEMA.loose_schema, strict=strict
+    )
+
+    assert body(changes={"output_mode": mode}, output=output) == {**BASE, "response_format": expected}
+
+
+@pytest.mark.parametrize(
+    ("mode", "facts"), [("json_object", {"response_format": {"type": "json_object"}}), ("prompt", {})]
+)
+def test_a_server_that_knows_none_is_told_in_words(mode: str, facts: dict[str, Any]) -> None:
+    alone = body(changes={"output_mode": mode}, output=SCHEMA)
+    spoken_to = body(
+        changes={"output_mode": mode},
+        output=SCHEMA,
+        messages=(Message(role="system", content="Be kind."), HI),
+    )
+
+    words = alone["messages"][0]["content"]
+    assert "Answer with one JSON object" in words
+    assert words.endswith('{"type":"object"}')
+    assert alone == {**BASE, "messages": [{"role": "system", "content": words}, *BASE["messages"]], **facts}
+    assert spoken_to["messages"][0] == {"role": "system", "content": f"Be kind.\n\n{words}"}
+
+
+def test_reasoning_is_said_in_the_servers_way() -> None:
+    assert body(reasoning={"effort": "low"}) == {**BASE, "reasoning_effort": "low"}
+    assert body("openrouter", reasoning={"effort": "low", "exclude": True}) == {
+        **BASE,
+        "reasoning": {"effort": "low", "exclude": True},
+    }
+    assert body(reasoning={}) == BASE
+    with pytest.raises(ConfigError, match="knows only 'effort', not 'summary'"):
+        body(reasoning={"effort": "low", "summary": "auto"})
+
+
+CALLS = [
+    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "index": 0},
+    {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+]
+HISTORY = (
+    HI,
+    Message(
+        role="assistant", content="So.", extra={"tool_calls": CALLS, "mood": "x"}, provider="llm.example"
+    ),
+    Message(role="tool", content="1", extra={"tool_call_id": "a"}),
+    Message(role="tool", content="2", extra={"tool_call_id": "b"}),
+)
+
+
+def test_two_calls_are_one_turn_and_two_results() -> None:
+    assert body(messages=HISTORY)["messages"] == [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "So.", "tool_calls": CALLS, "mood": "x"},
+        {"role": "tool", "content": "1", "tool_call_id": "a"},
+        {"role": "tool", "content": "2", "tool_call_id": "b"},
+    ]
+
+
+def test_another_provider_gets_what_every_server_knows() -> None:
+    foreign = HISTORY[1].evolve(provider="elsewhere", items=({"type": "message"},))
+
+    assert body(messages=(HI, foreign))["messages"][1] == {
+        "role": "assistant",
+        "content": "So.",
+        "tool_calls": [{name: call[name] for name in ("id", "type", "function")} for call in CALLS],
+    }
+
+
+def test_a_server_without_the_tool_role_gets_all_results_as_functions() -> None:
+    sent = body(changes={"tool_role": "function"}, messages=HISTORY)["messages"]
+
+    assert sent[2:] == [
+        {"role": "function", "name": "f", "content": "1"},
+        {"role": "function", "name": "g", "content": "2"},
+    ]
+
+
+def test_results_of_several_parts_are_several_blocks() -> None:
+    parts = [{"type": "text", "text": "1"}, {"type": "input_text", "text": "2"}]
+    history = (HI, HISTORY[1], HISTORY[2].evolve(content=parts))
+
+    sent = body(changes={"tool_content": "blocks"}, messages=history)["messages"]
+
+    assert sent[2]["content"][0]["content"] == [
+        {"type": "output_text", "text": "1"},
+        {"type": "output_text", "text": "2"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"messages": (Message(role="user", content="\ud83d"),)}, "messages: cannot be sent as JSON"),
+        ({"extra_body": {"seed": object()}}, "seed: cannot be sent as JSON"),
+        ({"model": "\udcff"}, "model: cannot be sent as JSON"),
+    ],
+)
+def test_what_has_no_form_in_json_is_named(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        body(**options)
+
+
+def test_the_endpoint_says_where_it_is_and_that_it_repeats_the_conversation() -> None:
+    endpoint = ChatEndpoint(PROFILES["openai"], "x")
+
+    assert (endpoint.path, endpoint.chains) == ("/chat/completions", False)
+    assert endpoint.with_profile(PROFILES["groq"]) == ChatEndpoint(PROFILES["groq"], "x")
+    assert not endpoint.decoder(Call(model="m", messages=(HI,))).ended

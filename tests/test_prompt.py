@@ -25,6 +25,48 @@ def test_every_form_of_a_prompt_is_one_message(prompt: Any) -> None:
     assert normalise(prompt) == (HI,)
 
 
+TEXT, PICTURE = {"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "content"),
+    [
+        pytest.param(["hi"], [TEXT], id="a list of text"),
+        pytest.param(["hi", PICTURE, "hi"], [TEXT, PICTURE, TEXT], id="text and parts"),
+        pytest.param(PICTURE, [PICTURE], id="a part"),
+        pytest.param({"role": "user", "content": ["hi", PICTURE]}, [TEXT, PICTURE], id="in a message"),
+        pytest.param({"role": "user", "content": ("hi",)}, [TEXT], id="in a tuple"),
+        pytest.param({"role": "user", "content": PICTURE}, [PICTURE], id="a part for the content"),
+        pytest.param(Message(role="user", content=["hi"]), [TEXT], id="in a Message"),  # type: ignore[list-item]
+    ],
+)
+def test_text_and_parts_are_one_message(prompt: Any, content: list[Any]) -> None:
+    assert normalise(prompt) == (Message(role="user", content=content),)
+
+
+def test_an_assistant_may_say_nothing_but_a_call() -> None:
+    turn = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
+
+    assert [message.to_dict() for message in normalise([turn])] == [turn]
+
+
+def test_instructions_that_are_there_already_are_not_said_twice() -> None:
+    history = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "a"}]
+
+    assert [message.role for message in normalise(history, instructions="be kind")] == ["system", "user"]
+    assert [message.role for message in normalise(history, instructions="be brief")] == [
+        "system",
+        "system",
+        "user",
+    ]
+
+
+def test_items_and_the_author_of_a_turn_come_back() -> None:
+    turn = Message(role="assistant", content="a", items=({"type": "message"},), provider="llm.example")
+
+    assert normalise([turn.to_dict()]) == (turn,)
+
+
 def test_instructions_come_first_then_the_conversation_then_the_prompt() -> None:
     history = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
@@ -47,7 +89,21 @@ def test_unknown_fields_of_a_message_are_sent_back_as_they_came() -> None:
         ([{"role": "user"}], None, "prompt: the user's message is empty"),
         (5, None, "prompt: int is no prompt"),
         (b"hi", None, "prompt: bytes is no prompt"),
-        (["hi"], None, "prompt: str is no message"),
+        ([5], None, "prompt: int is no message"),
+        ([HI, "hi"], None, "prompt: content parts and messages stand side by side"),
+        ([" ", ""], None, "prompt: the user's message is empty"),
+        (
+            {"role": "user", "content": [{"type": "text", "text": None}]},
+            None,
+            "prompt: the user's message is empty",
+        ),
+        ({"role": "user", "content": []}, None, "prompt: the user's message is empty"),
+        ({"role": "user", "content": 5}, None, "prompt: content '5' is neither text nor a list"),
+        ({"role": "user", "content": [5]}, None, "is neither text nor a list"),
+        ({"role": "user", "content": {"text": "hi"}}, None, "is neither text nor a list"),
+        ({"role": "assistant", "tool_calls": ["c"]}, None, r"prompt: tool_calls .* is no list of objects"),
+        ({"role": "assistant", "tool_calls": {"id": "c"}}, None, "is no list of objects"),
+        ({"role": "assistant", "items": [5]}, None, "prompt: items .* is no list of objects"),
         (None, [{"role": "robot"}], "messages: role 'robot' is unknown; use one of system,"),
         (None, [{"content": "x"}], "messages: role None is unknown"),
     ],

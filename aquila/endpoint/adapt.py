@@ -7,7 +7,7 @@ it changes cannot be complained about again. All other refusals are the user's t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,13 @@ class Lesson:
     complaint: str
     #: Whether the profile still does what is complained about.
     applies: Callable[[Profile], bool]
-    change: Callable[[Profile], dict[str, Any]]
+    #: The fields of the better profile.
+    change: Mapping[str, Any]
 
 
 _UNKNOWN = r"unsupported|unrecogni[sz]ed|unknown|not supported|not permitted|unexpected|extra"
+#: In the same sentence and the same object, as other words nearby are about other things.
+_NEAR = r"[^.{}]{0,60}"
 _FORMAT = r"response_format|json_schema|text\.format|output_format|structured output"
 #: Anthropic, and gateways in front of it, miss the results of calls that they were given in another form.
 _BLOCKS = (
@@ -35,59 +38,67 @@ _BLOCKS = (
     r"must be a response to a prece+ding message with 'tool_calls'"
 )
 
+
+def _no_role(role: str) -> str:
+    # Quotes or the word itself make it a role: a model that "does not support tools" has other troubles.
+    return (
+        rf"does not support (the )?(role )?['\"`]{role}['\"`]|does not support (the )?(role {role}|{role} role)\b|"
+        rf"unknown variant `{role}`|un(supported|known) role:? \W?(role_)?{role}\b"
+    )
+
+
 _LESSONS = (
     Lesson(
         "no_stream_options", r"stream_options|include_usage|include_obfuscation",
         lambda profile: profile.include_usage or profile.obfuscates,
-        lambda profile: {"include_usage": False, "obfuscates": False},
+        {"include_usage": False, "obfuscates": False},
     ),
     Lesson(
-        "max_completion_tokens", r"\bmax_tokens\b.*max_completion_tokens",
+        "max_completion_tokens", rf"({_UNKNOWN}).*\bmax_tokens\b.*max_completion_tokens|\bmax_tokens\b.*\buse .?max_completion_tokens",
         lambda profile: profile.max_tokens_field == "max_tokens",
-        lambda profile: {"max_tokens_field": "max_completion_tokens"},
+        {"max_tokens_field": "max_completion_tokens"},
     ),
     Lesson(
-        "max_tokens", rf"({_UNKNOWN}).*max_completion_tokens|max_completion_tokens.*({_UNKNOWN})",
+        "max_tokens", rf"({_UNKNOWN}){_NEAR}max_completion_tokens|max_completion_tokens{_NEAR}({_UNKNOWN})",
         lambda profile: profile.max_tokens_field == "max_completion_tokens",
-        lambda profile: {"max_tokens_field": "max_tokens"},
+        {"max_tokens_field": "max_tokens"},
     ),
     Lesson(
         "loose_tools", r"invalid schema for function|tools?\W.*\bstrict\b|\bstrict\b.*\btools?\b",
-        lambda profile: profile.strict_tools, lambda profile: {"strict_tools": False},
+        lambda profile: profile.strict_tools, {"strict_tools": False},
     ),
     Lesson(
         "loose_schema", rf"invalid schema for (response_format|text)|({_FORMAT}).*\bstrict\b",
-        lambda profile: profile.output_mode == "strict", lambda profile: {"output_mode": "schema"},
+        lambda profile: profile.output_mode == "strict", {"output_mode": "schema"},
     ),
     Lesson(
         "json_object", _FORMAT,
         lambda profile: profile.output_mode in {"strict", "schema"},
-        lambda profile: {"output_mode": "json_object"},
+        {"output_mode": "json_object"},
     ),
     Lesson(
         "schema_in_prompt", rf"{_FORMAT}|json_object",
-        lambda profile: profile.output_mode == "json_object", lambda profile: {"output_mode": "prompt"},
+        lambda profile: profile.output_mode == "json_object", {"output_mode": "prompt"},
     ),
     Lesson(
         "tool_result_blocks", _BLOCKS,
-        lambda profile: profile.tool_content == "text", lambda profile: {"tool_content": "blocks"},
+        lambda profile: profile.tool_content == "text", {"tool_content": "blocks"},
     ),
     Lesson(
         "tool_result_text", r"invalid value: 'tool_result'",
-        lambda profile: profile.tool_content == "blocks", lambda profile: {"tool_content": "text"},
+        lambda profile: profile.tool_content == "blocks", {"tool_content": "text"},
     ),
     Lesson(
-        "function_role", r"does not support '?tool'?|unknown variant `tool`|un(supported|known) role:? '?\W?(role_)?tool",
-        lambda profile: profile.tool_role == "tool", lambda profile: {"tool_role": "function"},
+        "function_role", _no_role("tool"),
+        lambda profile: profile.tool_role == "tool", {"tool_role": "function"},
     ),
     Lesson(
-        "tool_role",
-        r"does not support '?function'?|unknown variant `function`|un(supported|known) role:? '?\W?(role_)?function",
-        lambda profile: profile.tool_role == "function", lambda profile: {"tool_role": "tool"},
+        "tool_role", _no_role("function"),
+        lambda profile: profile.tool_role == "function", {"tool_role": "tool"},
     ),
     Lesson(
         "no_previous_response", r"previous[_ ]response",
-        lambda profile: profile.keeps_responses, lambda profile: {"keeps_responses": False},
+        lambda profile: profile.keeps_responses, {"keeps_responses": False},
     ),
 )  # fmt: skip
 
@@ -108,5 +119,5 @@ def learn(profile: Profile, error: APIStatusError, learnt: frozenset[str]) -> tu
     said = f"{error} {error.body}".lower()
     for lesson in _LESSONS:
         if lesson.name not in learnt and lesson.applies(profile) and re.search(lesson.complaint, said):
-            return lesson.name, profile.evolve(**lesson.change(profile))
+            return lesson.name, profile.evolve(**lesson.change)
     return None

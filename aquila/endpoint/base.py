@@ -84,7 +84,7 @@ class Endpoint(Protocol):
         """Build the request's body.
 
         Raises:
-            ConfigError: The API cannot do what the call asks for.
+            ConfigError: The API cannot do what the call asks for, or a value has no form in JSON.
         """
 
     def decoder(self, call: Call) -> Decoder:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from aquila.call import Call, FunctionTool, ToolSpec
 from aquila.endpoint.base import Decoder
 from aquila.endpoint.chat_decoder import ChatDecoder
 from aquila.endpoint.chat_messages import chat_messages
 from aquila.endpoint.output_format import json_schema, schema_in_words
 from aquila.endpoint.profile import Profile
+from aquila.endpoint.tool_choice import chat_tool_choice
+from aquila.endpoint.wire_json import encode_body
 from aquila.errors import ConfigError
 
 
@@ -54,7 +54,7 @@ class ChatEndpoint:
         """Build the request's body.
 
         Raises:
-            ConfigError: The API cannot do what the call asks for.
+            ConfigError: The API cannot do what the call asks for, or a value has no form in JSON.
         """
         for name in ("previous_response_id", "background"):
             if getattr(call, name):
@@ -72,7 +72,7 @@ class ChatEndpoint:
             "store": call.store,
             "metadata": dict(call.metadata) if call.store and call.metadata else None,
         }
-        return msgspec.json.encode(
+        return encode_body(
             {
                 "model": call.model,
                 "messages": chat_messages(call.messages, profile, self.provider, words=words),
@@ -88,7 +88,7 @@ class ChatEndpoint:
             return {}
         return {
             "tools": [_tool(tool, strict=self.profile.strict_tools) for tool in call.tools],
-            "tool_choice": _tool_choice(call.tool_choice),
+            "tool_choice": chat_tool_choice(call.tool_choice),
             "parallel_tool_calls": call.parallel_tool_calls,
         }
 
@@ -133,12 +133,3 @@ def _tool(tool: ToolSpec, *, strict: bool) -> dict[str, Any]:
         # The Responses API's flat shape.
         return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
     return dict(tool)
-
-
-def _tool_choice(choice: str | Mapping[str, Any] | None) -> Any:
-    if isinstance(choice, Mapping):
-        flat = choice.get("type") == "function" and "name" in choice
-        return {"type": "function", "function": {"name": choice["name"]}} if flat else dict(choice)
-    if choice in {None, "auto", "none", "required"}:
-        return choice
-    return {"type": "function", "function": {"name": choice}}

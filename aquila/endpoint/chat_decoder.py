@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from aquila.endpoint.chat_payload import (
     Choice,
     Delta,
@@ -22,9 +20,10 @@ from aquila.endpoint.chat_payload import (
 )
 from aquila.endpoint.extras import Extras
 from aquila.endpoint.failure import error_of
-from aquila.endpoint.fragments import Fragments
+from aquila.endpoint.fragments import Fragments, sendable
 from aquila.endpoint.profile import Profile
 from aquila.endpoint.think_tags import ThinkTags
+from aquila.endpoint.wire_json import read_json, text_of
 from aquila.errors import ProtocolError
 from aquila.events import Annotation, Chunk, Event, ReasoningChunk, Status, Unknown, UsageUpdate
 from aquila.messages import Message
@@ -43,7 +42,7 @@ class ChatDecoder:
     """
 
     __slots__ = (
-        "_answer_id", "_content", "_created", "_extras", "_finish_reason", "_fragments", "_limit", "_output_tokens",
+        "_answer_id", "_created", "_extras", "_finish_reason", "_fragments", "_limit", "_output_tokens",
         "_profile", "_provider", "_read", "_reasoning", "_refusal", "_tags", "_text", "calls", "closed",
     )  # fmt: skip
 
@@ -57,7 +56,6 @@ class ChatDecoder:
         self._tags = ThinkTags() if profile.think_tags else None
         self._answer_id: str | None = None
         self._created = False
-        self._content = False
         self._finish_reason: str | None = None
         self._output_tokens: int | None = None
         self._text: list[str] = []
@@ -73,7 +71,7 @@ class ChatDecoder:
         """True when a finish reason has been seen, or what stands for one on servers that send none."""
         if self._finish_reason is not None:
             return True
-        lasting = self._content and self._profile.ends_without_finish_reason
+        lasting = bool(self._text) and self._profile.ends_without_finish_reason
         return self.closed and (lasting or self._fragments.complete())
 
     def decode(self, name: str, data: bytes) -> list[Event]:
@@ -86,7 +84,7 @@ class ChatDecoder:
         if data == _DONE:
             self.closed = True
             return []
-        if not data or data.isspace():
+        if data[:1] <= b" " and not data.strip():
             return []
         payload = self._read(data, name)
         events: list[Event] = []
@@ -159,49 +157,48 @@ class ChatDecoder:
 
     def _choice(self, choice: Choice[Any], data: bytes, events: list[Event]) -> None:
         if choice.index:
-            events.append(Unknown(msgspec.json.decode(data)))
+            events.append(Unknown(read_json(data)))
             return
         if choice.error:
             raise error_of(choice.error)
         delta = choice.delta or choice.message
         if delta is not None:
-            self._delta(delta, data, events)
+            content = delta.content
+            if (
+                delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal or delta.function_call
+                or delta.audio or delta.annotations or type(content) is list or type(delta) is LaxDelta
+            ):  # fmt: skip
+                self._unusual(delta, data, events)
+            elif content and (self._tags is None or self._tags.done):
+                # What nearly every chunk is stays free of calls.
+                self._text.append(content)
+                events.append(Chunk(content))
+            elif content:
+                self._append(self._read_text(content), events)
         if choice.finish_reason:
-            self._finish_reason = choice.finish_reason
-            if choice.finish_reason == "error":
-                raise error_of({"message": "the provider stopped with finish_reason error"})
-            events.append(Status("finished", {"finish_reason": choice.finish_reason}))
+            events.append(self._finished(choice.finish_reason))
+
+    def _finished(self, reason: str) -> Event:
+        self._finish_reason = reason
+        if reason == "error":
+            raise error_of({"message": "the provider stopped with finish_reason error"})
+        return Status("finished", {"finish_reason": reason})
 
     def _usage(self, payload: Payload[Any], events: list[Event]) -> None:
-        groq = payload.x_groq.get("usage") if isinstance(payload.x_groq, dict) else None
-        usage = chat_usage(payload.usage or groq)
+        groq = payload.x_groq if isinstance(payload.x_groq, dict) else {}
+        if groq.get("error"):
+            raise error_of(groq)
+        usage = chat_usage(payload.usage or groq.get("usage"))
         if usage is not None:
             self._output_tokens = usage.output_tokens
             events.append(UsageUpdate(usage))
-
-    def _delta(self, delta: Delta, data: bytes, events: list[Event]) -> None:
-        content = delta.content
-        if not (
-            delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal or delta.function_call
-            or delta.audio or delta.annotations or type(content) is list or type(delta) is LaxDelta
-        ):  # fmt: skip
-            # What nearly every chunk is.
-            if content:
-                self._content = True
-                if self._tags is None or self._tags.done:
-                    self._text.append(content)  # type: ignore[arg-type]
-                    events.append(Chunk(content))  # type: ignore[arg-type]
-                else:
-                    self._append(self._tags.feed(content), events)  # type: ignore[arg-type]
-            return
-        self._unusual(delta, data, events)
 
     def _unusual(self, delta: Delta, data: bytes, events: list[Event]) -> None:
         self._reason(delta, events)
         if isinstance(delta.content, str):
             self._append(self._read_text(delta.content), events)
         elif delta.content:
-            self._append([_content_part(part) for part in delta.content], events)
+            self._append([event for part in delta.content for event in _content_part(part)], events)
         if delta.refusal:
             self._refusal.append(delta.refusal)
             events.append(Status("refusal", {"text": delta.refusal}))
@@ -212,7 +209,9 @@ class ChatDecoder:
             events.append(
                 Status("audio", delta.audio if isinstance(delta.audio, dict) else {"data": delta.audio})
             )
-        events += [Annotation(item) for item in delta.annotations or () if isinstance(item, dict)]
+        events += [
+            Annotation(item) if isinstance(item, dict) else Unknown(item) for item in delta.annotations or ()
+        ]
         if type(delta) is LaxDelta:
             # From here on its chunks are not tried without the fields of the server's own.
             self._read = read_lax_payload
@@ -221,17 +220,16 @@ class ChatDecoder:
     def _read_text(self, text: str) -> list[Event]:
         if not text:
             return []
-        self._content = True
         return [Chunk(text)] if self._tags is None or self._tags.done else self._tags.feed(text)
 
     def _reason(self, delta: Delta, events: list[Event]) -> None:
         for name, value in (("reasoning_content", delta.reasoning_content), ("reasoning", delta.reasoning)):
-            text = value.get("content") if isinstance(value, dict) else value
+            text = text_of(value.get("content") if isinstance(value, dict) else value, name)
             if text:
-                self._reasoning.setdefault(name, []).append(str(text))
+                self._reasoning.setdefault(name, []).append(text)
                 # Servers that send both fields say the same in both.
                 if name == "reasoning_content" or not delta.reasoning_content:
-                    events.append(ReasoningChunk(str(text)))
+                    events.append(ReasoningChunk(text))
 
     def _append(self, news: list[Event], events: list[Event]) -> None:
         self._text += [event.text for event in news if isinstance(event, Chunk)]
@@ -251,31 +249,24 @@ def _tool_calls(calls: list[ToolCall], extras: list[dict[str, Any]]) -> dict[str
     return {
         "tool_calls": [
             {**extra, "id": call.call_id, "type": "function",
-             "function": {"name": call.name, "arguments": _sendable(call)}}
+             "function": {"name": call.name, "arguments": sendable(call)}}
             for call, extra in zip(calls, extras, strict=True)
         ]
     }  # fmt: skip
 
 
-def _sendable(call: ToolCall) -> str:
-    # Servers read the arguments of earlier turns, and refuse the whole conversation over one that is no JSON.
-    return (
-        call.text if call.arguments is not None else msgspec.json.encode({"invalid_json": call.text}).decode()
-    )
-
-
-def _content_part(part: Any) -> Event:
+def _content_part(part: Any) -> list[Event]:
     """Read a part of a content list (Mistral: `text`, and `thinking` with a list of texts)."""
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text":
-        return Chunk(str(part.get("text") or ""))
+        text = text_of(part.get("text"), "text part")
+        return [Chunk(text)] if text else []
     if kind == "thinking":
         inner = part.get("thinking")
         texts = inner if isinstance(inner, list) else [{"text": inner}]
-        return ReasoningChunk(
-            "".join(str(item.get("text") or "") for item in texts if isinstance(item, dict))
-        )
-    return Unknown(part)
+        said = [text_of(item.get("text"), "thinking part") for item in texts if isinstance(item, dict)]
+        return [ReasoningChunk("".join(said))] if any(said) else []
+    return [Unknown(part)]
 
 
 def _name(value: Any) -> str | None:

@@ -58,9 +58,14 @@ def _tool_message(message: dict[str, Any], profile: Profile, names: Mapping[str,
         name = message.get("name") or names.get(call_id)
         return {"role": "function", "name": name, "content": message["content"]}
     if profile.tool_content == "blocks":
-        inner = [{"type": "output_text", "text": message["content"]}]
+        inner = _output(message["content"])
         return {**message, "content": [{"type": "tool_result", "tool_use_id": call_id, "content": inner}]}
     return message
+
+
+def _output(content: Any) -> list[dict[str, Any]]:
+    texts = [part.get("text") for part in content] if isinstance(content, list) else [content]
+    return [{"type": "output_text", "text": text} for text in texts]
 
 
 def _with_short_ids(message: dict[str, Any]) -> dict[str, Any]:

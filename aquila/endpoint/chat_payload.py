@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from aquila.endpoint.failure import UNREADABLE, Failure, error_of, read_failure, stream_error
+from aquila.endpoint.failure import Failure, error_of, read_failure, stream_error
+from aquila.endpoint.wire_json import UNREADABLE, read_json
 from aquila.errors import AquilaError, ProtocolError
 from aquila.response import Usage
 
@@ -31,6 +32,9 @@ class Delta(msgspec.Struct, forbid_unknown_fields=True):
 class LaxDelta(Delta, forbid_unknown_fields=False):
     """A fragment with fields of its server's own, which `unknown_fields` gives."""
 
+
+#: Names of events that only say that the server is there, in whatever form.
+KEEPALIVES = frozenset({"keepalive", "ping"})
 
 D = TypeVar("D", bound=Delta)
 
@@ -70,9 +74,9 @@ def read_payload(data: bytes, name: str) -> Payload[Any]:
     try:
         payload: Payload[Any] = _decode(data)
     except msgspec.ValidationError:
-        payload = read_lax_payload(data, name)
+        return read_lax_payload(data, name)
     except UNREADABLE as error:
-        raise _unreadable(data, name, error) from None
+        return _unread(data, name, error)
     if payload.error or name == "error" or (payload.choices is None and payload.usage is None):
         _check_error(payload, data, name)
     return payload
@@ -88,15 +92,19 @@ def read_lax_payload(data: bytes, name: str) -> Payload[Any]:
     try:
         payload: Payload[Any] = _decode_lax(data)
     except UNREADABLE as error:
-        raise _unreadable(data, name, error) from None
+        return _unread(data, name, error)
     if payload.error or name == "error" or (payload.choices is None and payload.usage is None):
         _check_error(payload, data, name)
     return payload
 
 
 def unknown_fields(data: bytes) -> dict[str, Any]:
-    """Give the fields of the first choice's fragment that `Delta` does not name."""
-    for choice in msgspec.json.decode(data).get("choices") or ():
+    """Give the fields of the first choice's fragment that `Delta` does not name.
+
+    Raises:
+        ProtocolError: The payload holds a value that cannot be read.
+    """
+    for choice in read_json(data).get("choices") or ():
         if not choice.get("index"):
             fragment = choice.get("delta") or choice.get("message") or {}
             return {name: value for name, value in fragment.items() if name not in Delta.__struct_fields__}
@@ -125,11 +133,17 @@ def _count(wire: Any, name: str) -> int | None:
 
 
 def _check_error(payload: Payload[Any], data: bytes, name: str) -> None:
-    value = msgspec.json.decode(data)
+    value = read_json(data)
     if payload.error or name == "error":
         raise error_of(value)
     if failure := read_failure(value):
         raise stream_error(failure)
+
+
+def _unread(data: bytes, name: str, error: Exception) -> Payload[Any]:
+    if name in KEEPALIVES:
+        return Payload()
+    raise _unreadable(data, name, error) from None
 
 
 def _unreadable(data: bytes, name: str, error: Exception) -> AquilaError:

@@ -48,24 +48,31 @@ def _continued(before: list[Any], pieces: list[Any]) -> list[Any]:
     whole = list(before)
     for piece in pieces:
         if whole and _goes_on(whole[-1], piece):
+            news = {key: value for key, value in piece.items() if value is not None and value != ""}
             joined = {
-                name: str(whole[-1].get(name) or "") + str(piece[name]) for name in _TEXTS if piece.get(name)
+                name: _text(whole[-1], name) + news[name]
+                for name in _TEXTS
+                if isinstance(news.get(name), str)
             }
-            whole[-1] = {
-                **whole[-1],
-                **{key: value for key, value in piece.items() if value is not None},
-                **joined,
-            }
+            whole[-1] = {**whole[-1], **news, **joined}
         else:
             whole.append(piece)
     return whole
 
 
 def _goes_on(last: Any, piece: Any) -> bool:
-    """Say whether a piece continues the last one (OpenRouter's `reasoning_details`: same index, same type)."""
-    return (
-        isinstance(last, dict)
-        and isinstance(piece, dict)
-        and isinstance(piece.get("index"), int)
-        and (last.get("index"), last.get("type")) == (piece["index"], piece.get("type"))
-    )
+    """Say whether a piece continues the last one.
+
+    OpenRouter's `reasoning_details` have the same index and type; LiteLLM's `thinking_blocks` have no index, and the
+    signature ends each.
+    """
+    if not (isinstance(last, dict) and isinstance(piece, dict) and last.get("type") == piece.get("type")):
+        return False
+    if isinstance(piece.get("index"), int):
+        return bool(last.get("index") == piece["index"])
+    return piece.get("type") == "thinking" and "index" not in last and not last.get("signature")
+
+
+def _text(piece: Mapping[str, Any], name: str) -> str:
+    value = piece.get(name)
+    return value if isinstance(value, str) else ""

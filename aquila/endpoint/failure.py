@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 
 from aquila import errors
+from aquila.endpoint.wire_json import UNREADABLE, excerpt
 from aquila.errors import APIStatusError, AquilaError, ProtocolError, ProviderStreamError
 
-#: What decoding bytes that are no JSON raises: bad syntax, bad UTF-8, or nesting without end.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _EXCERPT = 2000
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
@@ -67,17 +66,26 @@ def read_failure(value: object) -> Failure | None:
     flat or nested, and `{"message": ..., "code": ...}` or `{"detail": ...}` alone.
     """
     if isinstance(value, list):
-        return next((found for item in value if (found := read_failure(item))), None)
+        return next((found for item in value if (found := _failure_in(item))), None)
+    return _failure_in(value)
+
+
+def _failure_in(value: object) -> Failure | None:
     if not isinstance(value, Mapping):
         return None
     inner = value.get("error")
     if isinstance(inner, Mapping):
-        return _failure(inner)
+        return _failure(inner) or _named(inner.get("type"))
     if inner:
-        return Failure(message=str(inner), code=_code(value.get("code")))
+        return Failure(message=excerpt(inner, _EXCERPT), code=_code(value.get("code")))
     if value.get("type") == "error" or "choices" not in value:
         return _failure(value)
     return None
+
+
+def _named(kind: object) -> Failure | None:
+    # Its type may be all that an error says of itself.
+    return Failure(message=kind, type=kind) if isinstance(kind, str) and kind not in {"", "error"} else None
 
 
 def _failure(facts: Mapping[str, Any]) -> Failure | None:
@@ -86,7 +94,8 @@ def _failure(facts: Mapping[str, Any]) -> Failure | None:
     code = _code(facts.get("code"))
     if message is None and code is None:
         return None
-    return Failure(message=str(message or code), code=code, type=kind if isinstance(kind, str) else None)
+    said = excerpt(code if message is None else message, _EXCERPT)
+    return Failure(message=said, code=code, type=kind if isinstance(kind, str) else None)
 
 
 def _code(value: object) -> str | int | None:
@@ -131,7 +140,7 @@ def error_of(value: object) -> AquilaError:
     return (
         stream_error(failure)
         if failure
-        else ProtocolError(f"the stream reported an error without a word: {value!r}")
+        else ProtocolError(f"the stream reported an error without a word: {excerpt(value)}")
     )
 
 

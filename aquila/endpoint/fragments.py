@@ -5,7 +5,7 @@ id may come once, with every fragment, late, or never. Keying on one of them alo
 
 - a fragment begins a new call if its index is new, or its id differs from the id at its index, or it carries a name
   without an id and the call it would join has another name or is complete;
-- without index and id it belongs to the last call;
+- without index it belongs to the call with its id, without both to the last call;
 - an empty id or name says nothing, and a name that is known says nothing new.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from aquila.endpoint.failure import UNREADABLE
+from aquila.endpoint.wire_json import UNREADABLE, json_text, object_of, text_of
 from aquila.events import Event, ToolCallChunk, ToolCallStarted
 from aquila.tool_call import ToolCall
 
@@ -37,13 +37,17 @@ class Fragments:
         return bool(self._calls)
 
     def add(self, fragment: Any) -> list[Event]:
-        """Take one entry of `delta.tool_calls`; what is no object says nothing."""
-        if not isinstance(fragment, Mapping):
+        """Take one entry of `delta.tool_calls`; null says nothing.
+
+        Raises:
+            ProtocolError: It is no object, or its id or its function's name is no text.
+        """
+        if fragment is None:
             return []
-        function = fragment.get("function")
-        facts = function if isinstance(function, Mapping) else {}
-        name, call_id = _text(facts.get("name")), _text(fragment.get("id"))
-        text = _arguments(facts.get("arguments"))
+        fragment = object_of(fragment, "tool_calls entry")
+        facts = object_of(fragment.get("function"), "function")
+        name, call_id = text_of(facts.get("name"), "function name"), text_of(fragment.get("id"), "call id")
+        text = arguments_text(facts.get("arguments"))
         index = fragment.get("index")
         call = self._find(index if isinstance(index, int) else None, call_id, name, text)
         call.name = call.name or name
@@ -68,7 +72,7 @@ class Fragments:
         return result
 
     def _find(self, index: int | None, call_id: str, name: str, text: str) -> _OpenCall:
-        if call_id and (known := self._by_id.get((index, call_id))):
+        if call_id and (known := self._known(index, call_id)):
             return known
         current = self._current(index)
         if current is None or current.differs(call_id, name, text):
@@ -80,6 +84,11 @@ class Fragments:
             current.call_id = call_id
             self._by_id[index, call_id] = current
         return current
+
+    def _known(self, index: int | None, call_id: str) -> _OpenCall | None:
+        if index is not None:
+            return self._by_id.get((index, call_id))
+        return next((call for call in reversed(self._calls) if call.call_id == call_id), None)
 
     def _current(self, index: int | None) -> _OpenCall | None:
         if index is not None:
@@ -141,11 +150,20 @@ def read_arguments(text: str) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _arguments(value: Any) -> str:
+def arguments_text(value: Any) -> str:
+    """Give arguments as text; some servers send the object itself.
+
+    Raises:
+        ProtocolError: The value is nested without end.
+    """
     if isinstance(value, str):
         return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    return "" if value is None else json_text(value)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ("" if value is None else str(value))
+def sendable(call: ToolCall) -> str:
+    """Give a call's arguments as a later turn may repeat them.
+
+    Servers read the arguments of earlier turns, and refuse the whole conversation over one that is no JSON.
+    """
+    return call.text if call.arguments is not None else json_text({"invalid_json": call.text})

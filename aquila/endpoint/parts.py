@@ -30,7 +30,7 @@ def _chat_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
     if kind in _TEXTS:
         return {"type": "text", **_without(part, "type", "annotations", "logprobs")}
     if kind == "input_image":
-        if "image_url" not in part:
+        if not part.get("image_url"):
             raise ConfigError(
                 "image: Chat Completions takes no file_id of a picture; give a URL, a path or bytes, "
                 "or use endpoint='responses'"
@@ -38,7 +38,7 @@ def _chat_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
         detail = {"detail": part["detail"]} if part.get("detail") else {}
         return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
     if kind == "input_file":
-        if "file_url" in part:
+        if part.get("file_url"):
             raise ConfigError(
                 "file: Chat Completions takes no URL of a document; give a path or bytes, "
                 "or use endpoint='responses'"

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from aquila.call import Call, FunctionTool, ToolSpec
 from aquila.endpoint.base import Decoder
 from aquila.endpoint.output_format import json_schema, schema_in_words
 from aquila.endpoint.profile import Profile
 from aquila.endpoint.responses_decoder import ResponsesDecoder
 from aquila.endpoint.responses_items import input_items, split_instructions
+from aquila.endpoint.tool_choice import responses_tool_choice
+from aquila.endpoint.wire_json import encode_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,11 @@ class ResponsesEndpoint:
         return ResponsesDecoder(self.provider, call.attach)
 
     def body(self, call: Call) -> bytes:
-        """Build the request's body."""
+        """Build the request's body.
+
+        Raises:
+            ConfigError: A value has no form in JSON.
+        """
         words = schema_in_words(call.output, self.profile.output_mode)
         previous, known = call.chain or (call.previous_response_id, 0)
         instructions, messages = split_instructions(call.messages, known)
@@ -72,7 +76,7 @@ class ResponsesEndpoint:
             "metadata": dict(call.metadata) if call.store and call.metadata else None,
             "stream_options": {"include_obfuscation": False} if self.profile.obfuscates else None,
         }
-        return msgspec.json.encode(
+        return encode_body(
             {
                 "model": call.model,
                 "input": input_items(messages, self.provider, stored=call.store is not False),
@@ -95,7 +99,7 @@ class ResponsesEndpoint:
             return {}
         return {
             "tools": [_tool(tool, strict=self.profile.strict_tools) for tool in call.tools],
-            "tool_choice": _tool_choice(call.tool_choice),
+            "tool_choice": responses_tool_choice(call.tool_choice),
             "parallel_tool_calls": call.parallel_tool_calls,
         }
 
@@ -114,12 +118,3 @@ def _tool(tool: ToolSpec, *, strict: bool) -> dict[str, Any]:
         # Chat Completions' nested shape.
         return {"type": "function", "strict": False, **tool["function"]}
     return dict(tool)
-
-
-def _tool_choice(choice: str | Mapping[str, Any] | None) -> Any:
-    if isinstance(choice, Mapping):
-        nested = choice.get("function")
-        return {"type": "function", "name": nested["name"]} if isinstance(nested, Mapping) else dict(choice)
-    if choice in {None, "auto", "none", "required"}:
-        return choice
-    return {"type": "function", "name": choice}

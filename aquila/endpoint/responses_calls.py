@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aquila.endpoint.fragments import read_arguments
+from aquila.endpoint.fragments import arguments_text, read_arguments
+from aquila.endpoint.wire_json import text_of
 from aquila.events import Event, ToolCallChunk, ToolCallStarted
 from aquila.tool_call import ToolCall
 
 
 class _OpenCall:
-    __slots__ = ("call_id", "done", "name", "place", "text")
+    __slots__ = ("call_id", "done", "name", "place", "text", "told")
 
     def __init__(self, place: int, call_id: str, name: str) -> None:
         self.place = place
@@ -23,6 +24,14 @@ class _OpenCall:
         self.name = name
         self.text = ""
         self.done = False
+        self.told = False
+
+    def start(self) -> list[Event]:
+        """Tell that the call has begun, once, and only when its name is known."""
+        if self.told or not self.name:
+            return []
+        self.told = True
+        return [ToolCallStarted(self.call_id, self.name)]
 
 
 class ResponseCalls:
@@ -40,10 +49,7 @@ class ResponseCalls:
 
     def begin(self, item: Mapping[str, Any], place: int | None) -> list[Event]:
         """Take an item that has begun."""
-        if self._known(item, place) is not None:
-            return []
-        call = self._open(item, place)
-        return [ToolCallStarted(call.call_id, call.name)]
+        return [] if self._known(item, place) is not None else self._open(item, place).start()
 
     def add(self, item_id: str | None, place: int | None, text: str) -> list[Event]:
         """Take a fragment of arguments; one of a call that never began waits for the end of its item."""
@@ -51,13 +57,13 @@ class ResponseCalls:
         if call is None or not text:
             return []
         call.text += text
-        return [ToolCallChunk(call.call_id, text)]
+        return [ToolCallChunk(call.call_id, text)] if call.told else []
 
-    def complete_arguments(self, item_id: str | None, place: int | None, text: str) -> None:
+    def complete_arguments(self, item_id: str | None, place: int | None, arguments: Any) -> None:
         """Take the whole arguments of a call, which count more than their fragments."""
         call = self._find(item_id, place)
-        if call is not None and text:
-            call.text = text
+        if call is not None:
+            call.text = arguments_text(arguments) or call.text
 
     def complete(self, item: Mapping[str, Any], place: int | None) -> list[Event]:
         """Take an item that has ended and give its call."""
@@ -66,8 +72,9 @@ class ResponseCalls:
         if call is None or call.done:
             return events
         call.done = True
-        call.text = str(item.get("arguments") or "") or call.text
-        return [*events, _tool_call(call)]
+        call.name = call.name or text_of(item.get("name"), "function name")
+        call.text = arguments_text(item.get("arguments")) or call.text
+        return [*events, *call.start(), _tool_call(call)]
 
     def owed(self) -> list[Event]:
         """Give the calls whose items have not ended, though the response has."""
@@ -89,16 +96,20 @@ class ResponseCalls:
     def _known(self, item: Mapping[str, Any], place: int | None) -> _OpenCall | None:
         # The call's id is the same everywhere; an item's own may differ between the stream and the response, and some
         # gateways put every item at place 0.
-        ids = [str(item[name]) for name in ("call_id", "id") if item.get(name)]
+        ids = [
+            name
+            for name in (text_of(item.get("call_id"), "call id"), text_of(item.get("id"), "item id"))
+            if name
+        ]
         if not ids:
             return self._find(None, place)
         return next((self._by_id[name] for name in ids if name in self._by_id), None)
 
     def _open(self, item: Mapping[str, Any], place: int | None) -> _OpenCall:
-        item_id = str(item.get("id") or "")
-        call_id = str(item.get("call_id") or item_id or f"call_{len(self._calls)}")
+        item_id = text_of(item.get("id"), "item id")
+        call_id = text_of(item.get("call_id"), "call id") or item_id or f"call_{len(self._calls)}"
         where = place if place is not None else len(self._calls)
-        call = _OpenCall(where, call_id, str(item.get("name") or ""))
+        call = _OpenCall(where, call_id, text_of(item.get("name"), "function name"))
         self._calls.append(call)
         self._by_id[call_id] = call
         if item_id:

@@ -7,8 +7,10 @@ fragments counts; of the rest only what is missing is taken, and a contradiction
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, TypeAlias
 
+from aquila.endpoint.wire_json import list_of, text_of
 from aquila.events import Chunk, Event, Status
 
 #: Which part of which item: the item's place or id, and the part's place in it.
@@ -30,9 +32,12 @@ class ResponseText:
         """Give the answer: what is no comment, or the comments if there is nothing else."""
         return _joined(self._parts) or _joined(self._asides)
 
-    def mark_commentary(self, item: int | str | None) -> None:
-        """Take the text of an item for a comment."""
-        self._commentary.add(item)
+    def begin(self, item: int | str | None, *, commentary: bool) -> None:
+        """Take what follows from an item for a comment or for answer; some gateways put every item at one place."""
+        if commentary:
+            self._commentary.add(item)
+        else:
+            self._commentary.discard(item)
 
     def add(self, key: Key, text: str) -> Event:
         """Take a fragment."""
@@ -68,11 +73,14 @@ def _missing(streamed: str, whole: str) -> str:
 
 
 def _joined(parts: Mapping[Key, list[str]]) -> str:
-    # Parts may come interleaved; their places say the order, where they have any.
-    keys = list(parts)
-    if all(isinstance(item, int) for item, _ in keys):
-        keys.sort(key=lambda key: (key[0], key[1] or 0))
-    return "".join("".join(parts[key]) for key in keys)
+    # Parts may come interleaved; their places say the order.
+    return "".join("".join(parts[key]) for key in sorted(parts, key=_place))
+
+
+def _place(key: Key) -> tuple[float, int]:
+    # What has no place stays in the order it came in.
+    item, part = key
+    return (item, part or 0) if isinstance(item, int) else (inf, 0)
 
 
 def _is_answer(item: Any) -> bool:
@@ -81,9 +89,11 @@ def _is_answer(item: Any) -> bool:
 
 def _text_of(item: Mapping[str, Any]) -> str:
     content = item.get("content")
-    parts = content if isinstance(content, list) else []
+    if isinstance(content, str):
+        return content
+    parts = list_of(content, "content")
     return "".join(
-        str(part.get("text") or "")
+        text_of(part.get("text"), "text part")
         for part in parts
         if isinstance(part, Mapping) and part.get("type") == "output_text"
     )
