@@ -152,9 +152,7 @@ def stream(prompt: Prompt | None = None, *, output: type[T], **options: Unpack[O
 def stream(
     prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
 ) -> Stream[Any]: ...
-def stream(
-    prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]
-) -> Stream[Any]:
+def stream(prompt: Prompt | None = None, *, output: Any = None, **options: Unpack[Options]) -> Stream[Any]:
     """Prepare a run; nothing is sent until the Stream is entered, iterated or awaited.
 
     Args:

@@ -35,6 +35,14 @@ _ERRORS: dict[str, type[TimeoutExceeded]] = {
 }
 
 
+#: The clock of what is not worth waiting for; no time-out of the user's.
+_BRIEFLY = "briefly"
+
+
+class _EnoughError(Exception):
+    """A brief wait is over."""
+
+
 class Clocks:
     """Bounds every wait of one run; used by the task that reads it, inside a running event loop.
 
@@ -141,15 +149,14 @@ class Clocks:
             TotalTimeout: The run as a whole took too long.
         """
         total = self._timeouts.total
-        self._begin(_NEVER if total is None else self._started + total, "total")
-        kind: type[BaseException] | None = None
+        return await self._wait(other, _NEVER if total is None else self._started + total, "total")
+
+    async def wait_briefly(self, other: Awaitable[object], seconds: float) -> None:
+        """Wait for something that may as well be left after some seconds."""
         try:
-            return await other
-        except BaseException as error:
-            kind = type(error)
-            raise
-        finally:
-            self.__exit__(kind, None, None)
+            await self._wait(other, self._loop.time() + seconds, _BRIEFLY)
+        except _EnoughError:
+            return
 
     async def pause(self, seconds: float) -> None:
         """Sleep under `total`, and let `interrupt` end the sleep.
@@ -170,6 +177,17 @@ class Clocks:
         if self._timer is not None:
             self._timer.cancel()
             self._timer, self._rings = None, _NEVER
+
+    async def _wait(self, other: Awaitable[T], deadline: float, clock: str) -> T:
+        self._begin(deadline, clock)
+        kind: type[BaseException] | None = None
+        try:
+            return await other
+        except BaseException as error:
+            kind = type(error)
+            raise
+        finally:
+            self.__exit__(kind, None, None)
 
     def _begin(self, deadline: float, clock: str) -> None:
         self._deadline, self._clock, self._interruption = deadline, clock, None
@@ -196,7 +214,9 @@ class Clocks:
         self._interruption = self._error()
         self._task.cancel()
 
-    def _error(self) -> TimeoutExceeded:
+    def _error(self) -> Exception:
+        if self._clock == _BRIEFLY:
+            return _EnoughError()
         seconds = getattr(self._timeouts, self._clock)
         return _ERRORS[self._clock](
             _SAY[self._clock].format(seconds=seconds)

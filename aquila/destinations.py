@@ -8,7 +8,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from aquila import transport as transports
 from aquila.cassette import Scope, wrap
-from aquila.cassette.redact import is_secret_header, request_secrets
 from aquila.endpoint.profile import Profile
 from aquila.endpoint.profiles import PROFILES, profile_for
 from aquila.errors import ConfigError
@@ -55,7 +54,6 @@ def make_server(model: str, options: Options, settings: Settings, scope: Scope |
         transport=_transport(options, settings, scope, local=local),
         timeouts=Timeouts.of(options.get("timeout"), profile.timeouts),
         retry=Retry.of(options.get("retry")),
-        secrets=_secrets(base_url, headers),
     )
     return Server(destination, profile)
 
@@ -86,7 +84,9 @@ def _profile(value: str | Profile | None, base_url: str) -> Profile:
     if isinstance(value, Profile):
         return value
     if value not in PROFILES:
-        raise ConfigError(f"profile={value!r} is unknown; use one of {', '.join(sorted(PROFILES))}, or a Profile")
+        raise ConfigError(
+            f"profile={value!r} is unknown; use one of {', '.join(sorted(PROFILES))}, or a Profile"
+        )
     return PROFILES[value]
 
 
@@ -119,13 +119,6 @@ def _headers(options: Options, key: Mapping[str, str]) -> dict[str, str]:
     }
     extra = options.get("extra_headers") or {}
     return headers | {name.lower(): value for name, value in extra.items()}
-
-
-def _secrets(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
-    whole = {value for name, value in headers.items() if value and is_secret_header(name)}
-    parts = {secret.value for secret in request_secrets(url, headers)}
-    # The longest first: a shorter one inside it would leave its rest standing.
-    return tuple(sorted(whole | parts, key=len, reverse=True))
 
 
 def _transport(

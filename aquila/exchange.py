@@ -213,9 +213,12 @@ class Exchange:
                 return
 
     async def _drain(self) -> None:
-        with anyio.move_on_after(_DRAIN_SECONDS), suppress(ConnectionFailed):
-            async for _ in self._response.chunks:
-                continue
+        with suppress(ConnectionFailed):
+            await self._clocks.wait_briefly(self._read_rest(), _DRAIN_SECONDS)
+
+    async def _read_rest(self) -> None:
+        async for _ in self._response.chunks:
+            continue
 
     def _empty(self) -> ProtocolError | EmptyStream:
         if self._whole.strip():

@@ -171,8 +171,7 @@ class Run:
         facts = self._folder.facts
         turn, calls = answer.decoder.turn(), tuple(answer.decoder.calls)
         messages = (*self._call.messages, turn) if turn is not None else self._call.messages
-        self._call = answer.next_call(messages, facts.get("response_id"))
-        self._taken = True
+        self._call, self._taken = answer.next_call(messages, facts.get("response_id")), True
         if self._work is not None and self._work.takes(calls, facts.get("finish_reason")):
             self._work.count(calls)
             self._work.pause(self._plan, self._call, calls, self._folder.usage)

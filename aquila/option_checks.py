@@ -38,7 +38,13 @@ def _is_count(value: Any) -> bool:
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         (
-            "model", "instructions", "endpoint", "service_tier", "base_url", "api_key", "cassette",
+            "model",
+            "instructions",
+            "endpoint",
+            "service_tier",
+            "base_url",
+            "api_key",
+            "cassette",
             "previous_response_id",
         ),
         ("text", _is_text),
@@ -55,7 +61,9 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("store", "background", "parallel_tool_calls"), ("True or False", _is_flag)),
     **dict.fromkeys(("max_rounds", "parallel_tools"), ("a whole number above 0", _is_count)),
     "on_max_rounds": ("'answer' or 'raise'", lambda value: value in {"answer", "raise"}),
-    **dict.fromkeys(("tool_choice", "reasoning"), ("text or a dict", lambda value: _is_text(value) or _is_mapping(value))),
+    **dict.fromkeys(
+        ("tool_choice", "reasoning"), ("text or a dict", lambda value: _is_text(value) or _is_mapping(value))
+    ),
     **dict.fromkeys(("tools", "fallback"), ("a list", lambda value: isinstance(value, list | tuple))),
     "sink": ("a sink: aquila.sink.callback(function), aquila.sink.collector()", _has("emit", "aclose")),
     "transport": ("a transport", _has("send", "aclose")),

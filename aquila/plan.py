@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from aquila.call import Call
+from aquila.cassette.redact import is_secret_header, request_secrets
 from aquila.endpoint import Endpoint
 from aquila.response import Usage
 from aquila.retry import Retry
@@ -32,8 +33,13 @@ class Destination:
     transport: Callable[[], Transport]
     timeouts: Timeouts
     retry: Retry
-    #: Values that must not appear in an error.
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must not appear in an error; the longest first, as a shorter one may be a part of it."""
+        whole = {value for name, value in self.headers.items() if value and is_secret_header(name)}
+        parts = {secret.value for secret in request_secrets(self.base_url, self.headers)}
+        return tuple(sorted(whole | parts, key=len, reverse=True))
 
     @property
     def server(self) -> str:
@@ -62,9 +68,7 @@ class Destination:
         """
         parts = urlsplit(self.base_url)
         joined = "&".join(text for text in (parts.query, query) if text)
-        url = urlunsplit(
-            parts._replace(path=parts.path.rstrip("/") + path, query=joined, fragment="")
-        )
+        url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query=joined, fragment=""))
         return Request(
             method=method,
             url=url,
@@ -107,6 +111,8 @@ class Plan:
     call: Call
     endpoint: Endpoint
     destination: Destination
+    #: The first request's body, built early so that what cannot be written is told to who wrote it; empty is built late.
+    body: bytes = field(default=b"", repr=False)
     rules: ToolRules | None = None
     shape: Shape[Any] | None = None
     pending: Pending | None = None

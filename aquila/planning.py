@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -55,7 +55,8 @@ def make_plan(
     ref = ref or uuid4().hex
     run = _Run(settings, ref, scope, _rules(options, ref), _shape(output), pending)
     others = tuple(run.plan(prompt, _taking_over(item, options)) for item in options.get("fallback") or ())
-    return run.plan(prompt, options).evolve(fallbacks=others)
+    plan = run.plan(prompt, options)
+    return plan.evolve(fallbacks=others) if others else plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,12 @@ class _Run:
 
     def plan(self, prompt: Prompt | None, options: Options) -> Plan:
         call = _call(prompt, options, self)
-        if self.pending is None:
-            call = replace(call, messages=repair(call.messages))
         server = make_server(call.model, options, self.settings, self.scope)
         endpoint = _endpoint(options, self.settings, server)
-        _check_body(endpoint, call)
         return Plan(
             ref=self.ref,
             call=call,
+            body=endpoint.body(call),
             endpoint=endpoint,
             destination=server.destination,
             rules=self.rules,
@@ -107,7 +106,8 @@ def _call(prompt: Prompt | None, options: Options, run: _Run) -> Call:
     reasoning = options.get("reasoning")
     return Call(
         model=options.get("model") or run.settings.model,
-        messages=messages,
+        # A run that waits for a person has calls without results for good reason.
+        messages=messages if run.pending is not None else repair(messages),
         temperature=options.get("temperature"),
         top_p=options.get("top_p"),
         max_output_tokens=options.get("max_output_tokens"),
@@ -165,17 +165,3 @@ def _endpoint(options: Options, settings: Settings, server: Server) -> Endpoint:
         raise ConfigError(f"endpoint={name!r} is unknown; use 'auto', 'chat' or 'responses'")
     kind = ChatEndpoint if name == "chat" else ResponsesEndpoint
     return kind(server.profile, server.destination.server)
-
-
-def _check_body(endpoint: Endpoint, call: Call) -> None:
-    """Build the body once before anything is sent, so that what cannot be written is told to who wrote it.
-
-    Raises:
-        ConfigError: The body cannot be built.
-    """
-    try:
-        endpoint.body(call)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"the request cannot be written as JSON: {error}; look at messages, tools and extra_body"
-        ) from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+_PREFIXES = ("x-ratelimit-", "ratelimit-")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -47,6 +48,8 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits | None:
     OpenAI's `x-ratelimit-remaining-tokens` and its kin are understood, and names without a kind (`x-ratelimit-reset`,
     `ratelimit-reset`), which stand for requests. A limit below 1 and anything negative mean unknown, as on Azure.
     """
+    if not any(name.startswith(_PREFIXES) for name in headers):
+        return None
     requests, tokens = _kind(headers, "requests"), _kind(headers, "tokens")
     if all(value is None for value in requests + tokens):
         return None

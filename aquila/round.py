@@ -27,6 +27,8 @@ from aquila.scrub import scrub
 from aquila.telemetry import log_request
 from aquila.transport.base import Request, Transport
 
+#: The lesson that a server knows no response by its id.
+_NO_CHAIN = "no_previous_response"
 #: News of the answer's frame, which is there before anything is in it.
 _FRAME = ("created", "queued", "in_progress", "finished", "output_item.", "content_part.")
 
@@ -51,6 +53,7 @@ class Round:
         lessons: dict[str, Profile],
     ) -> None:
         self.call = call
+        self._plan = plan
         self._ref = plan.ref
         self._destination = plan.destination
         known = lessons.get(plan.destination.base_url)
@@ -59,7 +62,9 @@ class Round:
         self._clocks = clocks
         self._lessons = lessons
         # Without a chain of ours, a complaint about the previous response is about the user's.
-        self._learnt = frozenset[str]() if call.chain else frozenset({"no_previous_response"})
+        self._learnt = frozenset[str]() if call.chain else frozenset({_NO_CHAIN})
+        #: What a refusal has taught, until the next request shows that it is true.
+        self._lesson: Profile | None = None
         self._pickup = Pickup(call.attach) if call.background or call.attach else None
         self._exchange: Exchange | None = None
         self._pause = 0.0
@@ -164,11 +169,15 @@ class Round:
         return exchange
 
     def _first_request(self) -> Request:
-        return self._destination.request(
-            "POST", self._endpoint.path, self._endpoint.body(self.call), model=self.call.model
-        )
+        plan = self._plan
+        planned = self.call is plan.call and self._endpoint is plan.endpoint
+        body = (plan.body if planned else b"") or self._endpoint.body(self.call)
+        return self._destination.request("POST", self._endpoint.path, body, model=self.call.model)
 
     def _note(self, events: list[Event]) -> None:
+        if self._lesson is not None:
+            # Only what helped is remembered.
+            self._lessons[self._destination.base_url], self._lesson = self._lesson, None
         if self._is_picked_up:
             # It has moved on, so the next loss counts from the beginning.
             self._failures = 0
@@ -230,9 +239,12 @@ class Round:
             return None
         name, profile = lesson
         self._learnt |= {name}
-        self._endpoint = self._endpoint.with_profile(profile)
-        self._lessons[self._destination.base_url] = profile
-        if not profile.keeps_responses:
+        wiser = self._endpoint.with_profile(profile)
+        if name != _NO_CHAIN and wiser.body(self.call) == self._endpoint.body(self.call):
+            # What was refused is the user's own.
+            return None
+        self._endpoint, self._lesson = wiser, profile
+        if name == _NO_CHAIN:
             self.call = replace(self.call, chain=None)
         self._retried = error
         return Retrying(self.attempts + 1, 0.0, self._scrub(error))

@@ -79,7 +79,7 @@ async def test_extra_headers_and_body_win(transport: ScriptedTransport) -> None:
     [
         ({"base_url": "localhost:8080"}, "base_url='localhost:8080' must begin with http"),
         ({"base_url": "http://[::1"}, "base_url="),
-        ({"endpoint": "responses"}, "endpoint='responses' is unknown"),
+        ({"endpoint": "soap"}, "endpoint='soap' is unknown"),
         ({"max_output_tokens": 0}, "max_output_tokens=0 must be a whole number"),
         ({"max_output_tokens": 1.5}, "max_output_tokens=1.5 must be"),
         ({"timeout": -1}, "timeout: total=-1"),
@@ -90,8 +90,8 @@ async def test_extra_headers_and_body_win(transport: ScriptedTransport) -> None:
         ({"extra_headers": {"x": "é"}}, "^extra_headers must be a dict of text"),
         ({"extra_headers": {"x": "a\r\nb: c"}}, "^extra_headers must be"),
         ({"extra_body": "abc"}, "extra_body='abc' must be a dict"),
-        ({"extra_body": {"x": object()}}, "cannot be written as JSON"),
-        ({"instructions": "\ud800"}, "cannot be written as JSON"),
+        ({"extra_body": {"x": object()}}, "x: cannot be sent as JSON"),
+        ({"instructions": "\ud800"}, "messages: cannot be sent as JSON"),
         ({"metadata": "abc"}, "metadata='abc' must be a dict"),
         ({"temperature": "hot"}, "temperature='hot' must be a finite number"),
         ({"temperature": float("nan")}, "temperature=nan must be a finite number"),
@@ -154,7 +154,7 @@ async def test_a_transport_of_the_caller_is_not_closed_by_a_run() -> None:
 
 
 def test_the_local_model_gets_shorter_clocks() -> None:
-    assert aquila.stream("hi", model="local")._plan().timeouts == Timeouts(
+    assert aquila.stream("hi", model="local")._plan().destination.timeouts == Timeouts(
         silence=120, first_chunk=120, idle=120
     )
 

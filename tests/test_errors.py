@@ -9,9 +9,10 @@ import pytest
 from aquila import errors
 from aquila.errors import AquilaError
 from aquila.response import Response
+from aquila.tool_call import ToolCall
 
 TREE = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AquilaError)]
-FACTS: dict[str, Any] = {"status_code": 418, "seconds": 1.5}
+FACTS: dict[str, Any] = {"status_code": 418, "seconds": 1.5, "state": {"ref": "r"}, "calls": (ToolCall("c", "f", {}),)}
 
 
 def make(kind: type[AquilaError]) -> AquilaError:

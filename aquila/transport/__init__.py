@@ -45,4 +45,6 @@ def __getattr__(name: str) -> Any:
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"aquila.transport.{homes[name]}"), name)
+    # Kept, because calls ask for their transport by name.
+    value = globals()[name] = getattr(import_module(f"aquila.transport.{homes[name]}"), name)
+    return value

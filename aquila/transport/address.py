@@ -32,6 +32,7 @@ def read_address(address: str) -> URL:
     return url
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine."""
     try:

@@ -25,7 +25,7 @@ class HTTPResponse:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.status: int = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: Mapping[str, str] = _plain(self._wire)
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self.chunks: AsyncIterator[bytes] = (
             EncodedBody(response, host) if encoded else PlainBody(self._wire, host)
@@ -44,6 +44,15 @@ class HTTPResponse:
             return
         self._loop.call_soon_threadsafe(wire.close)
         warn_of_left(self)
+
+
+def _plain(wire: aiohttp.ClientResponse) -> dict[str, str]:
+    # A plain dict: every look-up in httpx's headers compares with all of them.
+    headers: dict[str, str] = {}
+    for name, value in wire.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 class PlainBody:

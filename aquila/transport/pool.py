@@ -51,7 +51,7 @@ class Pool:
         # aiohttp counts name resolution, TCP and TLS as the wait for a connection of its pool.
         limits = {"connect": request.connect_timeout, "pool": request.connect_timeout}
         message = httpx.Request(
-            request.method, str(url), headers=headers, content=request.body, extensions={"timeout": limits}
+            request.method, _url(request.url), headers=headers, content=request.body, extensions={"timeout": limits}
         )
         # An httpx client around the transport would add redirects, cookies and authentication, none of which is wanted
         # here, and cost as much again as the request.
@@ -94,6 +94,12 @@ class Pool:
                 f"set NO_PROXY={host} or unset it"
             )
         return URL(proxy)
+
+
+@lru_cache(maxsize=256)
+def _url(address: str) -> httpx.URL:
+    # Parsing costs more than all else of a request, and most go to one of few addresses.
+    return httpx.URL(address)
 
 
 @lru_cache(maxsize=1)
