@@ -45,10 +45,10 @@ soak: $(STAMP)  ## Send a thousand jobs through a storm of faults
 	@echo "==> The soak: workers and servers are killed, paused and emptied; about three minutes"
 	@$(BIN)/python soak/jobs.py
 
-bench: $(STAMP)  ## Measure CPU for each chunk against the peers, in one run
+bench: $(STAMP)  ## Measure Aquila against its peers, in one run (5 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/requirements.txt
-	@.venv-bench/bin/python benchmarks/bench_client.py
+	@.venv-bench/bin/python -m benchmarks
 
 constraints: $(STAMP)  ## Pin what is installed now for every later installation
 	@{ echo "# What the tests ran with; 'make setup' installs exactly this. Renew with: make constraints"; \
@@ -58,7 +58,7 @@ cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local
 	@$(BIN)/python -m pytest -q --record tests/test_recorded.py README.md docs
 	@for example in ask conversation sinks stream structured_output; do \
 	     AQUILA_CASSETTES=rewrite AQUILA_CASSETTE_DIR=cassettes $(BIN)/python examples/$$example.py || exit 1; done
-	@$(BIN)/python tests/write_cassettes.py
+	@$(BIN)/python -m tests.write_cassettes
 
 clean:  ## Stop the local servers and remove .venv and the state folder
 	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi

@@ -73,6 +73,10 @@ class Clocks:
         """Give the seconds since the run's start."""
         return self._loop.time() - self._started
 
+    def go_by(self, timeouts: Timeouts) -> None:
+        """Bound what comes by other limits; the run's time goes on."""
+        self._timeouts = timeouts
+
     def check_total(self) -> None:
         """Look at the run's own deadline, which may have passed while the reader was busy.
 
@@ -99,7 +103,8 @@ class Clocks:
         self._waited = 0.0
         if not self._content_seen:
             self._content_seen = True
-            self.time_to_first_chunk = self.elapsed()
+            if self.time_to_first_chunk is None:
+                self.time_to_first_chunk = self.elapsed()
 
     def waited(self) -> None:
         """Note that the last wait on the source brought no content."""

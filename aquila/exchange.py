@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-import anyio
-
 from aquila.clocks import Clocks
-from aquila.endpoint import Decoder, status_error
+from aquila.endpoint import Decoder
 from aquila.errors import AquilaError, ConnectionFailed, EmptyStream, ProtocolError, StreamTruncated
 from aquila.events import Event
-from aquila.rate_limits import RateLimits, read_rate_limits, read_retry_after
+from aquila.rate_limits import RateLimits, read_rate_limits
+from aquila.refusal import read_refusal
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.sse import ServerSentEvent, SSEDecoder
 
-_ERROR_BODY_BYTES = 64 * 1024
 _WHOLE_BODY_BYTES = 64 * 1024 * 1024
-#: Seconds to wait for the words behind an error status, which says most of it already.
-_ERROR_BODY_SECONDS = 10.0
 _EXCERPT = 200
 _BOM = b"\xef\xbb\xbf"
 _OK = range(200, 300)
@@ -61,13 +57,12 @@ class Exchange:
         """
         clocks.new_request()
         response = await clocks.wait_source(transport.send(request))
-        exchange = cls(response, decoder, clocks, request.url)
         if response.status not in _OK:
             try:
-                await exchange._refused()
+                raise await read_refusal(response, clocks, request.url)
             finally:
                 await response.aclose()
-        return exchange
+        return cls(response, decoder, clocks, request.url)
 
     @property
     def ended(self) -> bool:
@@ -121,8 +116,9 @@ class Exchange:
             return []
         if self._whole.startswith(_BOM):
             del self._whole[: len(_BOM)]
-        # Blank lines are keep-alives before a stream and mean nothing before JSON; they are not kept.
-        self._whole = self._whole.lstrip()
+        if self._whole[:1].isspace():
+            # Blank lines are keep-alives before a stream and mean nothing before JSON; they are not kept.
+            self._whole = self._whole.lstrip()
         start = bytes(self._whole[:1])
         if not start:
             return []
@@ -192,28 +188,8 @@ class Exchange:
             "what had come is in error.partial"
         )
 
-    async def _refused(self) -> None:
-        body = bytearray()
-        # A body that breaks off or stalls takes nothing away from what the status says.
-        with suppress(ConnectionFailed), anyio.move_on_after(_ERROR_BODY_SECONDS):
-            await self._clocks.wait_total(self._read_refusal(body))
-        where = self._response.headers.get("location")
-        raise status_error(
-            self._response.status,
-            bytes(body),
-            url=self._url + (f", which redirects to {where}: set the base URL to that" if where else ""),
-            retry_after=read_retry_after(self._response.headers),
-            request_id=self.request_id,
-        )
-
-    async def _read_refusal(self, body: bytearray) -> None:
-        async for data in self._response.chunks:
-            body += data
-            if len(body) > _ERROR_BODY_BYTES:
-                return
-
     async def _drain(self) -> None:
-        with suppress(ConnectionFailed):
+        with suppress(ConnectionFailed, ProtocolError):
             await self._clocks.wait_briefly(self._read_rest(), _DRAIN_SECONDS)
 
     async def _read_rest(self) -> None:

@@ -55,6 +55,7 @@ class Run:
     def _go_by(self, plan: Plan) -> None:
         self._plan = plan
         self._call = plan.call
+        self._clocks.go_by(plan.destination.timeouts)
         self._transport = plan.destination.transport()
         self._lessons = lessons_of(self._transport)
 
@@ -83,6 +84,11 @@ class Run:
             if self._telemetry is not None:
                 self._tell(self._telemetry, events)
             return events
+
+    @property
+    def tool_context(self) -> Any:
+        """The tools' context with the patches so far; None without tools."""
+        return self._plan.rules.tools.context if self._plan.rules is not None else None
 
     async def emit(self, emission: Awaitable[None]) -> None:
         """Wait for a sink under the total clock.
@@ -227,6 +233,8 @@ class Run:
             raise self.complete(error)
         if failed is not None:
             await self._end_round(failed)
+            # As with a repetition, what the failed request gave is no part of the answer.
+            self._payloads_before.clear()
         await self._transport.aclose()
         said = str(self._scrub(error))
         before = self._call.model

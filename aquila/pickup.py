@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from aquila.destination import Destination
 from aquila.endpoint import Decoder
 from aquila.errors import (
     APIStatusError,
@@ -18,7 +19,6 @@ from aquila.errors import (
     StreamTruncated,
 )
 from aquila.events import Resumed
-from aquila.plan import Destination
 from aquila.transport.base import Request
 
 _LOST = (ConnectionFailed, StreamTruncated, SilenceTimeout, IdleTimeout)
@@ -45,12 +45,18 @@ class Pickup:
                 return None
             self.polling = True
         elif isinstance(error, _LOST):
-            self.point = (decoder.resume() if decoder is not None else None) or self.point
+            lost = decoder.resume() if decoder is not None else None
+            self.point = lost or self.point
+            # Behind an event without a number nothing can go on; the whole can be had.
+            self.polling = self.polling or (lost is not None and lost[1] is None)
         else:
             return None
-        if self.point is None:
-            return None
-        return Resumed(self.point[0], self.point[1] or 0)
+        return self.resumed
+
+    @property
+    def resumed(self) -> Resumed | None:
+        """The news that the response is picked up; None if it has to be made first."""
+        return Resumed(self.point[0], self.point[1] or 0) if self.point is not None else None
 
     def request(self, destination: Destination) -> Request | None:
         """Make the request that picks the response up; None if it has to be made first."""

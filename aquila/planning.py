@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from aquila.call import Call
 from aquila.cassette import Scope
-from aquila.destinations import Server, make_server
 from aquila.endpoint import ChatEndpoint, Endpoint, ResponsesEndpoint
 from aquila.errors import ConfigError
 from aquila.history import repair
@@ -17,6 +16,7 @@ from aquila.option_checks import check_values
 from aquila.options import Options, check_names
 from aquila.plan import Pending, Plan, ToolRules
 from aquila.prompt import Prompt, normalise
+from aquila.servers import Server, make_server
 from aquila.settings import Settings
 from aquila.timeouts import Timeouts
 
@@ -98,7 +98,24 @@ def _taking_over(item: str | Mapping[str, Any], options: Options) -> Options:
     if refused:
         raise ConfigError(f"fallback: {refused[0]} belongs to the whole run; say it beside fallback")
     check_values(changes)
-    return cast("Options", {**options, **changes})
+    merged = {**options, **changes}
+    if "timeout" in changes:
+        merged["timeout"] = _own_clocks(changes["timeout"], Timeouts.of(options.get("timeout")).total)
+    return cast("Options", merged)
+
+
+def _own_clocks(own: Timeouts | float | None, total: float | None) -> Timeouts | float | None:
+    """Give the clocks of a model that takes over: its own for its requests, and the run's for the whole.
+
+    Raises:
+        ConfigError: Its clocks have a total of their own.
+    """
+    if Timeouts.of(own).total is not None:
+        raise ConfigError(
+            f"fallback: timeout={own!r} holds a total, which belongs to the whole run; say it beside fallback, and "
+            "give Timeouts(silence=...) or another clock here"
+        )
+    return replace(own, total=total) if isinstance(own, Timeouts) else total
 
 
 def _call(prompt: Prompt | None, options: Options, run: _Run) -> Call:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _PREFIXES = ("x-ratelimit-", "ratelimit-")
@@ -119,6 +119,8 @@ def _duration(value: str) -> float | None:
 
 def _date(headers: Mapping[str, str], name: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(headers[name])
+        moment = parsedate_to_datetime(headers[name])
     except (KeyError, ValueError):
         return None
+    # HTTP's oldest form of a date names no zone and means this one.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from aquila.errors import APIStatusError, AquilaError, ConfigError
 
+#: From here on a float cannot double for ever, and every pause has long reached its bound.
+_MOST_DOUBLINGS = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
@@ -66,4 +69,4 @@ class Retry:
 
     def backoff(self, attempt: int) -> float:
         """Give the pause of our own choice behind the first, second, ... failure, in seconds."""
-        return min(self.min_backoff * 2.0 ** (attempt - 1), self.max_backoff)
+        return min(self.min_backoff * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS), self.max_backoff)

@@ -214,7 +214,9 @@ class Round:
             raise error
         self._pause = delay
         self._retried = error
-        return Retrying(self.attempts + 1, delay, self._scrub(error))
+        # What had come stays; a retry would begin anew.
+        again = self._pickup.resumed if self._pickup is not None else None
+        return again or Retrying(self.attempts + 1, delay, self._scrub(error))
 
     def _picked_up(self, error: AquilaError) -> Event | None:
         if self._pickup is None:
@@ -223,16 +225,19 @@ class Round:
             # Whole, but not done yet.
             self._pause = self._pickup.next_pause()
             return Status("polling", {"seconds": self._pause})
+        polling = self._pickup.polling
+        event = self._pickup.after(error, self._decoder)
+        if event is None or self._pickup.polling is not polling:
+            # To ask for the whole is another way and no repetition; it is changed to once.
+            return event
         if self._failures >= self._destination.retry.max_retries:
             return None
-        event = self._pickup.after(error, self._decoder)
-        if event is not None:
-            self._failures += 1
-            self._pause = self._destination.retry.backoff(self._failures) if self._failures > 1 else 0.0
+        self._failures += 1
+        self._pause = self._destination.retry.backoff(self._failures) if self._failures > 1 else 0.0
         return event
 
     def _relearnt(self, error: AquilaError) -> Retrying | None:
-        if self.content_seen or not isinstance(error, APIStatusError):
+        if self.content_seen or self._is_picked_up or not isinstance(error, APIStatusError):
             return None
         lesson = learn(self._endpoint.profile, error, self._learnt)
         if lesson is None:

@@ -64,6 +64,11 @@ class Stream(Generic[T]):
         """The answer's text alone, as an async iterator of fragments."""
         return TextStream(self)
 
+    @property
+    def tool_context(self) -> Any:
+        """The tools' context with the patches so far; None before the run begins, and without tools."""
+        return self._run.tool_context if self._run is not None else None
+
     async def response(self) -> Response[T]:
         """Read the run to its end and give the whole answer. May be called again.
 

@@ -54,9 +54,10 @@ class Structure:
             if response.refusal:
                 raise OutputInvalid(f"the model refused to give the object: {response.refusal}") from error
             if response.status == "incomplete":
+                long = response.finish_reason == "length"
+                remedy = "raise max_output_tokens, or ask for less" if long else "ask in another way"
                 raise OutputInvalid(
-                    f"the answer was cut ({response.finish_reason}) before the object was whole; "
-                    "raise max_output_tokens, or ask for less"
+                    f"the answer was cut ({response.finish_reason}) before the object was whole; {remedy}"
                 ) from error
             raise
 

@@ -132,7 +132,7 @@ def test_a_server_that_refuses_both_forms_is_asked_no_third_time() -> None:
             learnt |= {name}
             names.append(name)
 
-    assert names == ["tool_result_blocks", "tool_result_text"]
+    assert names == ["tool_result_blocks"]
 
 
 def test_a_previous_response_of_the_users_own_teaches_nothing() -> None:

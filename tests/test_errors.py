@@ -12,7 +12,12 @@ from aquila.response import Response
 from aquila.tool_call import ToolCall
 
 TREE = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AquilaError)]
-FACTS: dict[str, Any] = {"status_code": 418, "seconds": 1.5, "state": {"ref": "r"}, "calls": (ToolCall("c", "f", {}),)}
+FACTS: dict[str, Any] = {
+    "status_code": 418,
+    "seconds": 1.5,
+    "state": {"ref": "r"},
+    "calls": (ToolCall("c", "f", {}),),
+}
 
 
 def make(kind: type[AquilaError]) -> AquilaError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import anyio
@@ -10,7 +12,7 @@ import pytest
 import aquila
 from aquila import errors
 from aquila.errors import AquilaError
-from aquila.exchange import read_retry_after
+from aquila.rate_limits import read_retry_after
 from aquila.testing import Answer, ScriptedTransport
 from tests import wire
 
@@ -20,7 +22,7 @@ BOOM = wire.event({"error": {"message": "boom", "code": 503}})
 async def failure(*chunks: bytes | float | AquilaError, **facts: Any) -> AquilaError:
     transport = ScriptedTransport(Answer(chunks=chunks, **facts))
     with pytest.raises(AquilaError) as caught:
-        await aquila.ask("hi", transport=transport)
+        await aquila.ask("hi", transport=transport, retry=aquila.Retry(min_backoff=0))
     assert transport.open == 0
     return caught.value
 
@@ -51,6 +53,25 @@ async def test_what_comes_behind_done_does_not_count() -> None:
     transport = ScriptedTransport(Answer(chunks=[*chunks, done + b"data: garbage\n\n"]))
 
     assert (await aquila.ask("hi", transport=transport)).text == "x"
+
+
+async def test_a_body_that_cannot_be_decompressed_behind_the_end_does_not_spoil_the_answer() -> None:
+    transport = ScriptedTransport(Answer(chunks=[*wire.answer("x"), errors.ProtocolError("no gzip")]))
+
+    assert (await aquila.ask("hi", transport=transport)).text == "x"
+
+
+async def test_a_large_answer_in_one_piece_takes_time_in_proportion_to_its_length() -> None:
+    choice = {"index": 0, "message": {"content": "x" * 24_000_000}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice]}).encode()
+    reads = [body[place : place + 8192] for place in range(0, len(body), 8192)]
+
+    began = time.process_time()
+    answer = await aquila.ask("hi", transport=ScriptedTransport(Answer(chunks=reads)))
+
+    assert len(answer.text) == 24_000_000
+    # Copying what had come with each read took many times as long.
+    assert time.process_time() - began < 2.5
 
 
 async def test_an_event_cut_behind_the_finish_reason_does_not_spoil_the_answer() -> None:
@@ -87,12 +108,20 @@ async def test_bytes_that_no_decoder_likes_are_an_error_of_ours(payload: bytes) 
 
 
 @pytest.mark.parametrize(
-    "body", [[b'{"error":', errors.ConnectionFailed("broke")], [b"no", 30.0]], ids=["breaks off", "stalls"]
+    "body",
+    [
+        pytest.param([b'{"error":', errors.ConnectionFailed("broke")], id="breaks off"),
+        pytest.param([b"no", 30.0], id="stalls"),
+        pytest.param(
+            [errors.ProtocolError("no gzip")],
+            id="cannot be decompressed",
+        ),
+    ],
 )
 async def test_an_error_status_counts_though_its_body_does_not_come(
     body: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aquila.exchange._ERROR_BODY_SECONDS", 0.05)
+    monkeypatch.setattr("aquila.refusal._BODY_SECONDS", 0.05)
 
     with anyio.fail_after(5):
         error = await failure(*body, status=401)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from aquila import errors
+from aquila.destination import Destination
 from aquila.endpoint import ResponsesDecoder
 from aquila.events import Resumed
 from aquila.pickup import Pickup
-from aquila.plan import Destination
 from aquila.retry import Retry
 from aquila.testing import ScriptedTransport
 from aquila.timeouts import Timeouts
@@ -83,6 +83,15 @@ def test_a_stream_that_cannot_be_had_any_more_is_asked_for_as_a_whole() -> None:
     )
     # A refusal of that is for good.
     assert pickup.after(errors.NotFoundError("gone", status_code=404), None) is None
+
+
+def test_a_stream_without_numbers_is_asked_for_as_a_whole() -> None:
+    pickup = Pickup()
+    decoder = ResponsesDecoder()
+    decoder.decode("", b'{"type": "response.created", "response": {"id": "resp_1"}}')
+
+    assert pickup.after(errors.ConnectionFailed("x"), decoder) == Resumed("resp_1", 0)
+    assert pickup.polling
 
 
 def test_the_pauses_between_questions_grow_to_a_bound() -> None:

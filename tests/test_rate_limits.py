@@ -120,6 +120,8 @@ def test_no_header_breaks_the_reading(said: dict[str, str], date: str) -> None:
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
         ({"retry-after": "Tue, 24 Nov 2026 12:00:30 GMT", "date": DATE}, 30.0),
         ({"retry-after": "Tue, 24 Nov 2026 11:00:00 GMT", "date": DATE}, 0.0),
+        ({"retry-after": "Tue Nov 24 12:00:30 2026", "date": DATE}, 30.0),
+        ({"retry-after": "Tue, 24 Nov 2026 12:00:30 -0000", "date": DATE}, 30.0),
         ({"retry-after": "Tue, 24 Nov 2026 12:00:30 GMT"}, None),
         ({"retry-after": "later"}, None),
     ],

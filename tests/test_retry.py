@@ -20,6 +20,10 @@ def test_pauses_double_up_to_their_bound_and_then_it_is_over() -> None:
     assert [retry.delay(attempt, LOST) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 8, None]
 
 
+def test_a_pause_stays_at_its_bound_however_often_it_would_have_doubled() -> None:
+    assert Retry(max_retries=5000).delay(5000, LOST) == 8
+
+
 def test_jitter_takes_off_at_most_a_quarter() -> None:
     assert Retry().delay(1, LOST, jitter=1.0) == 0.375
 

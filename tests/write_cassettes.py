@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import anyio
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 
 from aquila import transport
 from aquila.testing import Answer, ScriptedTransport
 from tests import responses_wire as wire
+from tests.project_cassettes import ROOT
 
 ANSWERS = {
     "tools": (
@@ -51,6 +47,8 @@ def write(name: str) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.update(AQUILA_CASSETTES="rewrite", AQUILA_CASSETTE_DIR=str(ROOT / "cassettes"), AQUILA_ENDPOINT="auto")
+    os.environ.update(
+        AQUILA_CASSETTES="rewrite", AQUILA_CASSETTE_DIR=str(ROOT / "cassettes"), AQUILA_ENDPOINT="auto"
+    )
     for example in ANSWERS:
         write(example)

@@ -16,8 +16,8 @@ from aquila.checks import Check
 from aquila.endpoint import status_error
 from aquila.errors import AquilaError, ConfigError
 from aquila.local.model import installed_model
-from aquila.destinations import make_server
 from aquila.scrub import scrub
+from aquila.servers import make_server
 from aquila.settings import DEFAULT_BASE_URL, Settings, read_settings
 
 _EXTRAS = {

@@ -26,6 +26,8 @@ class Lesson:
     applies: Callable[[Profile], bool]
     #: The fields of the better profile.
     change: Mapping[str, Any]
+    #: The lesson it takes back: a server that refuses both forms is not asked with the first one again.
+    undoes: str | None = None
 
 
 _UNKNOWN = r"unsupported|unrecogni[sz]ed|unknown|not supported|not permitted|unexpected|extra"
@@ -56,12 +58,12 @@ _LESSONS = (
     Lesson(
         "max_completion_tokens", rf"({_UNKNOWN}).*\bmax_tokens\b.*max_completion_tokens|\bmax_tokens\b.*\buse .?max_completion_tokens",
         lambda profile: profile.max_tokens_field == "max_tokens",
-        {"max_tokens_field": "max_completion_tokens"},
+        {"max_tokens_field": "max_completion_tokens"}, undoes="max_tokens",
     ),
     Lesson(
         "max_tokens", rf"({_UNKNOWN}){_NEAR}max_completion_tokens|max_completion_tokens{_NEAR}({_UNKNOWN})",
         lambda profile: profile.max_tokens_field == "max_completion_tokens",
-        {"max_tokens_field": "max_tokens"},
+        {"max_tokens_field": "max_tokens"}, undoes="max_completion_tokens",
     ),
     Lesson(
         "loose_tools", r"invalid schema for function|tools?\W.*\bstrict\b|\bstrict\b.*\btools?\b",
@@ -82,19 +84,19 @@ _LESSONS = (
     ),
     Lesson(
         "tool_result_blocks", _BLOCKS,
-        lambda profile: profile.tool_content == "text", {"tool_content": "blocks"},
+        lambda profile: profile.tool_content == "text", {"tool_content": "blocks"}, undoes="tool_result_text",
     ),
     Lesson(
         "tool_result_text", r"invalid value: 'tool_result'",
-        lambda profile: profile.tool_content == "blocks", {"tool_content": "text"},
+        lambda profile: profile.tool_content == "blocks", {"tool_content": "text"}, undoes="tool_result_blocks",
     ),
     Lesson(
         "function_role", _no_role("tool"),
-        lambda profile: profile.tool_role == "tool", {"tool_role": "function"},
+        lambda profile: profile.tool_role == "tool", {"tool_role": "function"}, undoes="tool_role",
     ),
     Lesson(
         "tool_role", _no_role("function"),
-        lambda profile: profile.tool_role == "function", {"tool_role": "tool"},
+        lambda profile: profile.tool_role == "function", {"tool_role": "tool"}, undoes="function_role",
     ),
     Lesson(
         "no_previous_response", r"previous[_ ]response",
@@ -118,6 +120,10 @@ def learn(profile: Profile, error: APIStatusError, learnt: frozenset[str]) -> tu
         return None
     said = f"{error} {error.body}".lower()
     for lesson in _LESSONS:
-        if lesson.name not in learnt and lesson.applies(profile) and re.search(lesson.complaint, said):
+        if (
+            not {lesson.name, lesson.undoes} & learnt
+            and lesson.applies(profile)
+            and re.search(lesson.complaint, said)
+        ):
             return lesson.name, profile.evolve(**lesson.change)
     return None

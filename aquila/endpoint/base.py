@@ -55,10 +55,11 @@ class Decoder(Protocol):
     def turn(self) -> Message | None:
         """Give the answer as a turn of the conversation, unusual fields included; None if it says nothing."""
 
-    def resume(self) -> tuple[str, int] | None:
+    def resume(self) -> tuple[str, int | None] | None:
         """Give the response's id and the number of its last event, where a lost stream can be picked up.
 
-        None if the provider numbers nothing. Events that come again are skipped from here on.
+        The number is None if the provider numbers nothing; all is None if there is nothing to pick up. Events that come
+        again are skipped from here on.
         """
 
 

@@ -140,9 +140,9 @@ class ResponsesDecoder:
             role="assistant", content=text or None, extra=extra, items=items, provider=self._provider
         )
 
-    def resume(self) -> tuple[str, int] | None:
-        """Give where a lost stream can be picked up; None if nothing was numbered."""
-        if self._response_id is None or self._last is None:
+    def resume(self) -> tuple[str, int | None] | None:
+        """Give where a lost stream can be picked up; None before the response has an id."""
+        if self._response_id is None:
             return None
         self._floor = self._last
         return self._response_id, self._last

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aquila.endpoint.fragments import read_arguments, sendable
 from aquila.endpoint.parts import responses_parts
 from aquila.messages import Message
+from aquila.tool_call import ToolCall
 
 
 def split_instructions(messages: Sequence[Message], known: int) -> tuple[str | None, Sequence[Message]]:
@@ -37,7 +39,7 @@ def input_items(
     items: list[Mapping[str, Any]] = []
     for message in messages:
         if message.items and message.provider == provider:
-            items += [item for item in message.items if stored or _stands_alone(item)]
+            items += [_repeatable(item) for item in message.items if stored or _stands_alone(item)]
         elif message.role == "tool":
             call_id = message.extra.get("tool_call_id")
             output = responses_parts(message.content, "user")
@@ -65,3 +67,11 @@ def _turn(message: Message) -> Iterator[Mapping[str, Any]]:
 
 def _stands_alone(item: Mapping[str, Any]) -> bool:
     return item.get("type") != "reasoning" or bool(item.get("encrypted_content"))
+
+
+def _repeatable(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give an item as a later turn may repeat it: gateways refuse a conversation over arguments that are no JSON."""
+    text = item.get("arguments")
+    if item.get("type") != "function_call" or not isinstance(text, str) or read_arguments(text) is not None:
+        return item
+    return {**item, "arguments": sendable(ToolCall("", "", None, text))}

@@ -47,6 +47,10 @@ def no_connection(error: BaseException, where: str, limit: float | None) -> Aqui
     if _is_connect_timeout(error):
         within = f" within {limit:g} s" if limit else "; the system gave up"
         return ConnectTimeout(f"no connection to {where}{within}{_pool_hint(error)}", seconds=limit or 0.0)
+    if isinstance(_chain(error)[-1], (*_classes(("aiohttp.http_exceptions",), "HttpProcessingError"),)):
+        return ConnectionFailed(
+            f"{where} answered with what is no HTTP: {_reason(error)}; check the base URL"
+        )
     return ConnectionFailed(
         f"cannot reach {where}: {_reason(error)}; check the base URL and that the server runs"
     )
@@ -118,4 +122,6 @@ def _reason(error: BaseException) -> str:
     number = getattr(inner, "errno", None)
     # Positive numbers are the system's own, which has a word for each; the others belong to the resolver.
     text = os.strerror(number) if number and number > 0 else getattr(inner, "strerror", None)
-    return text or str(inner) or str(error) or type(inner).__name__
+    # aiohttp's own words of bad HTTP run over several lines.
+    said = text or getattr(inner, "message", None) or str(inner) or str(error) or type(inner).__name__
+    return " ".join(str(said).split())

@@ -26,6 +26,7 @@ class HTTPResponse:
         self._process = os.getpid()
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = _plain(self._wire)
+        _tell_of_loss(self._wire)
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self.chunks: AsyncIterator[bytes] = (
             EncodedBody(response, host) if encoded else PlainBody(self._wire, host)
@@ -44,6 +45,27 @@ class HTTPResponse:
             return
         self._loop.call_soon_threadsafe(wire.close)
         warn_of_left(self)
+
+
+def _tell_of_loss(wire: aiohttp.ClientResponse) -> None:
+    """Let the reader of a body hear that its connection is gone.
+
+    When the framing of a body breaks in a read of its own, aiohttp closes the connection and tells everybody but the
+    body, whose reader would wait for ever.
+    """
+    protocol = wire.connection.protocol if wire.connection is not None else None
+    closed = protocol.closed if protocol is not None else None
+    if closed is None:
+        return
+    content = wire.content
+
+    def tell(lost: asyncio.Future[None]) -> None:
+        error = None if lost.cancelled() else lost.exception()
+        # A body that came to its end has been told so before.
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError(f"the connection was lost: {error}"))
+
+    closed.add_done_callback(tell)
 
 
 def _plain(wire: aiohttp.ClientResponse) -> dict[str, str]:

@@ -17,6 +17,7 @@ from yarl import URL
 from aquila.errors import ConfigError
 from aquila.transport.address import is_loopback
 from aquila.transport.base import Request
+from aquila.transport.pieces import PIECE_BYTES, Pieces
 
 
 class Pool:
@@ -50,8 +51,17 @@ class Pool:
             headers |= _login(proxy)
         # aiohttp counts name resolution, TCP and TLS as the wait for a connection of its pool.
         limits = {"connect": request.connect_timeout, "pool": request.connect_timeout}
+        content: bytes | Pieces = request.body
+        if len(request.body) > PIECE_BYTES:
+            content = Pieces(request.body)
+            # Old gateways take no body without a length.
+            headers["content-length"] = str(len(request.body))
         message = httpx.Request(
-            request.method, _url(request.url), headers=headers, content=request.body, extensions={"timeout": limits}
+            request.method,
+            _url(request.url),
+            headers=headers,
+            content=content,
+            extensions={"timeout": limits},
         )
         # An httpx client around the transport would add redirects, cookies and authentication, none of which is wanted
         # here, and cost as much again as the request.

@@ -8,12 +8,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from aquila import transport as transports
 from aquila.cassette import Scope, wrap
+from aquila.destination import Destination
 from aquila.endpoint.profile import Profile
 from aquila.endpoint.profiles import PROFILES, profile_for
 from aquila.errors import ConfigError
 from aquila.option_checks import is_header
 from aquila.options import Options
-from aquila.plan import Destination
 from aquila.retry import Retry
 from aquila.settings import Settings
 from aquila.timeouts import Timeouts

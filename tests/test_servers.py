@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from aquila.destinations import Server, make_server
 from aquila.endpoint import Profile
 from aquila.errors import ConfigError
+from aquila.servers import Server, make_server
 from aquila.settings import read_settings
 from aquila.testing import ScriptedTransport
 from aquila.transport import LocalTransport, OpenAITransport, RoutedTransport
