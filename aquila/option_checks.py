@@ -60,7 +60,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_output_tokens": ("a whole number of tokens above 0, or None", _is_count),
     **dict.fromkeys(("store", "background", "parallel_tool_calls"), ("True or False", _is_flag)),
     **dict.fromkeys(("max_rounds", "parallel_tools"), ("a whole number above 0", _is_count)),
-    "on_max_rounds": ("'answer' or 'raise'", lambda value: value in {"answer", "raise"}),
+    "on_max_rounds": ("'answer' or 'raise'", lambda value: value in ("answer", "raise")),
     **dict.fromkeys(
         ("tool_choice", "reasoning"), ("text or a dict", lambda value: _is_text(value) or _is_mapping(value))
     ),
@@ -68,6 +68,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "sink": ("a sink: aquila.sink.callback(function), aquila.sink.collector()", _has("emit", "aclose")),
     "transport": ("a transport", _has("send", "aclose")),
 }
+
+
+#: Options that go to the provider as they are.
+_SENT = ("extra_body", "reasoning", "tool_choice")
 
 
 def check_values(options: Mapping[str, Any]) -> None:
@@ -82,6 +86,32 @@ def check_values(options: Mapping[str, Any]) -> None:
             # A key's value must not stand in an error, nor may a header's.
             shown = "" if name in {"api_key", "extra_headers"} else f"={value!r}"
             raise ConfigError(f"{name}{shown} must be {wanted}")
+    for name in _SENT:
+        _check_json(name, options.get(name))
+
+
+def _check_json(path: str, value: Any) -> None:
+    """Refuse what JSON has no form for, and what an encoder would quietly make something else of.
+
+    Raises:
+        ConfigError: Names the place, the value and the remedy.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return
+        case float() if isfinite(value):
+            return
+        case Mapping() if _is_mapping(value):
+            for name, item in value.items():
+                _check_json(f"{path}.{name}", item)
+        case list() | tuple():
+            for place, item in enumerate(value):
+                _check_json(f"{path}.{place}", item)
+        case _:
+            raise ConfigError(
+                f"{path}={value!r} ({type(value).__name__}) has no form in JSON; "
+                "give text, finite numbers, lists and dicts with text as keys"
+            )
 
 
 def is_header(value: Any) -> bool:

@@ -145,7 +145,7 @@ def _call(prompt: Prompt | None, options: Options, run: _Run) -> Call:
 def _rules(options: Options, ref: str) -> ToolRules | None:
     tools = options.get("tools")
     if not tools:
-        if options.get("tool_choice") not in {None, "none", "auto"}:
+        if options.get("tool_choice") not in (None, "none", "auto"):
             raise ConfigError("tool_choice asks for a tool, and tools= names none")
         return None
     from aquila.tools import Toolbox  # noqa: PLC0415 - loads pydantic, which most calls do without

@@ -75,12 +75,9 @@ def _turn(field_name: str, item: object) -> Message:
         raise ConfigError(
             f"{field_name}: {type(item).__name__} is no message; give a Message or a dict with a role"
         )
-    role = item.get("role")
-    if role not in ROLES:
-        raise ConfigError(f"{field_name}: role {role!r} is unknown; use one of {', '.join(ROLES)}")
     known = {"role", "content", "items", "provider"}
     message = Message(
-        role=cast("Role", role),
+        role=cast("Role", item.get("role")),
         content=item.get("content"),
         extra={key: value for key, value in item.items() if key not in known},
         items=_objects(field_name, "items", item.get("items")),
@@ -90,6 +87,10 @@ def _turn(field_name: str, item: object) -> Message:
 
 
 def _filled(field_name: str, message: Message) -> Message:
+    if message.role not in ROLES:
+        raise ConfigError(f"{field_name}: role {message.role!r} is unknown; use one of {', '.join(ROLES)}")
+    if not isinstance(message.extra, Mapping):
+        raise ConfigError(f"{field_name}: extra={message.extra!r} must be a dict of the message's other fields")
     content = _content(field_name, message.content)
     _objects(field_name, "tool_calls", message.extra.get("tool_calls"))
     # An assistant's turn may be a tool call alone; what a person says may not be nothing.

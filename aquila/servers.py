@@ -83,7 +83,7 @@ def _profile(value: str | Profile | None, base_url: str) -> Profile:
         return profile_for(base_url)
     if isinstance(value, Profile):
         return value
-    if value not in PROFILES:
+    if not isinstance(value, str) or value not in PROFILES:
         raise ConfigError(
             f"profile={value!r} is unknown; use one of {', '.join(sorted(PROFILES))}, or a Profile"
         )

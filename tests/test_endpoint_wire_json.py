@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -53,3 +54,22 @@ def test_large_numbers_and_any_text_are_sent() -> None:
         encode_body({"a": 2**80, "b": "🏴‍☠️\u2028"})
         == '{"a":1208925819614629174706176,"b":"🏴‍☠️\u2028"}'.encode()
     )
+
+
+class Safe(str):
+    """Text that says more of itself than JSON can."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+class Count(int):
+    """A number of a kind of its own."""
+
+
+def test_kinds_of_text_and_numbers_are_sent_as_what_they_are() -> None:
+    body = {"text": Safe("hi"), "items": [Count(3)], "map": MappingProxyType({"a": Safe("b")})}
+
+    assert encode_body(body) == b'{"text":"hi","items":[3],"map":{"a":"b"}}'

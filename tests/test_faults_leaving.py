@@ -13,6 +13,7 @@ import pytest
 import aquila
 from aquila import errors
 from aquila.retry import Retry
+from aquila.transport import OpenAITransport
 from tests import wire
 from tests.fault_server import BOTH, Api, Chat, Reply, all_closed, misbehave, play, refusal, reply
 from tests.wire import Connection
@@ -179,3 +180,23 @@ async def test_a_reader_that_times_out_may_begin_anew_at_once() -> None:
             await aquila.ask("hi", base_url=server.url)
 
         assert (await aquila.ask("hi", base_url=server.url)).text == "Hi"
+
+
+async def test_runs_cancelled_at_any_moment_leave_nothing_open() -> None:
+    transport = OpenAITransport()
+    answer = reply(*(part for chunk in wire.answer("Hel", "lo") for part in (chunk, 0.002)), before=[0.002])
+
+    async with misbehave(answer) as server:
+
+        async def cancelled_after(seconds: float) -> None:
+            with anyio.move_on_after(seconds):
+                await aquila.ask("hi", base_url=server.url, transport=transport)
+
+        with anyio.fail_after(30):
+            for start in range(0, 200, 20):
+                async with anyio.create_task_group() as tasks:
+                    for step in range(start, start + 20):
+                        tasks.start_soon(cancelled_after, step * 0.0002)
+        # What was read to its end waits for the next request; all else is closed by now.
+        await transport.aclose()
+        await all_closed(server)

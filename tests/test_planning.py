@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from aquila.endpoint import ChatEndpoint, ResponsesEndpoint
 from aquila.errors import ConfigError
+from aquila.messages import Message
 from aquila.plan import Plan
 from aquila.planning import make_plan
 from aquila.settings import read_settings
@@ -97,7 +98,14 @@ def test_calls_that_were_broken_off_are_answered_before_they_are_sent() -> None:
         ({"fallback": [{"model": "x", "sink": None}]}, "fallback: sink belongs to the whole run"),
         ({"fallback": [{"temperature": "hot"}]}, "temperature='hot' must be a finite number"),
         ({"reasoning": 3}, "reasoning=3 must be text or a dict"),
-        ({"extra_body": {"x": object()}}, "cannot be sent as JSON"),
+        ({"extra_body": {"x": [object()]}}, r"extra_body\.x\.0=<object .* has no form in JSON"),
+        ({"extra_body": {"x": float("nan")}}, r"extra_body\.x=nan \(float\) has no form in JSON"),
+        ({"reasoning": {"effort": b"low"}}, r"reasoning\.effort=b'low' \(bytes\)"),
+        ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice asks for a tool"),
+        ({"on_max_rounds": []}, r"on_max_rounds=\[\] must be"),
+        ({"profile": {}}, r"profile=\{\} is unknown"),
+        ({"messages": [Message(role="zz", content="x")]}, "role 'zz' is unknown"),  # type: ignore[arg-type]
+        ({"messages": [Message(role="user", content="x", extra=5)]}, "extra=5 must be a dict"),  # type: ignore[arg-type]
     ],
 )
 def test_a_mistake_is_named_before_anything_is_sent(options: dict[str, Any], says: str) -> None:

@@ -91,7 +91,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
         ConfigError: A field holds what JSON has no form for; the message names it.
     """
     try:
-        return msgspec.json.encode(body)
+        return msgspec.json.encode(body, enc_hook=_plain)
     except _UNSENDABLE as error:
         name = next((name for name, value in body.items() if not _is_sendable(value)), "body")
         raise ConfigError(
@@ -99,9 +99,28 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
         ) from None
 
 
+def _plain(value: Any) -> Any:
+    """Give a kind of text, number, list or dict (Django's SafeString) as what it is.
+
+    Raises:
+        TypeError: It is none of them.
+    """
+    if isinstance(value, str):
+        return str.__add__(value, "")
+    if isinstance(value, int):
+        return int.__add__(value, 0)
+    if isinstance(value, float):
+        return float.__add__(value, 0.0)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
 def _is_sendable(value: Any) -> bool:
     try:
-        msgspec.json.encode(value)
+        msgspec.json.encode(value, enc_hook=_plain)
     except _UNSENDABLE:
         return False
     return True
