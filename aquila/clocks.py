@@ -196,7 +196,7 @@ class Clocks:
 
     def _begin(self, deadline: float, clock: str) -> None:
         self._deadline, self._clock, self._interruption = deadline, clock, None
-        task = self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)
         if task is not None:
             self._cancelling = task.cancelling()
         if deadline < self._rings:

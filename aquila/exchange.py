@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from aquila.clocks import Clocks
 from aquila.endpoint import Decoder
+from aquila.endpoint.surrogates import without_halves
 from aquila.errors import AquilaError, ConnectionFailed, EmptyStream, ProtocolError, StreamTruncated
 from aquila.events import Event
 from aquila.rate_limits import RateLimits, read_rate_limits
@@ -141,20 +142,27 @@ class Exchange:
             try:
                 events += decoder.decode(name, data)
             except AquilaError as error:
-                payloads.append(data)
-                if not events:
-                    raise
-                # The same bytes in smaller reads would have given these events out before the error.
-                self._failure = error
-                break
-            # Nothing counts behind the closing mark; one that is no payload is not kept.
-            if decoder.closed and data == _DONE:
-                break
-            if data[:1] > b" " or data.strip():
+                if not self._mend(error, name, data, events):
+                    payloads.append(data)
+                    if not events:
+                        raise
+                    # The same bytes in smaller reads would have given these events out before the error.
+                    self._failure = error
+                    break
+            # The closing mark is no payload, and nothing counts behind it.
+            if data != _DONE and (data[:1] > b" " or data.strip()):
                 payloads.append(data)
             if decoder.closed:
                 break
         return events
+
+    def _mend(self, error: AquilaError, name: str, data: bytes, events: list[Event]) -> bool:
+        """Decode what could not be read without the halves of characters in it; False if there are none."""
+        mended = without_halves(data) if isinstance(error, ProtocolError) else data
+        if mended == data:
+            return False
+        events += self._decoder.decode(name, mended)
+        return True
 
     def _at_end(self) -> list[Event] | None:
         if self._sse is not None:

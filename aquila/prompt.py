@@ -90,7 +90,9 @@ def _filled(field_name: str, message: Message) -> Message:
     if message.role not in ROLES:
         raise ConfigError(f"{field_name}: role {message.role!r} is unknown; use one of {', '.join(ROLES)}")
     if not isinstance(message.extra, Mapping):
-        raise ConfigError(f"{field_name}: extra={message.extra!r} must be a dict of the message's other fields")
+        raise ConfigError(
+            f"{field_name}: extra={message.extra!r} must be a dict of the message's other fields"
+        )
     content = _content(field_name, message.content)
     _objects(field_name, "tool_calls", message.extra.get("tool_calls"))
     # An assistant's turn may be a tool call alone; what a person says may not be nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anyio
@@ -119,8 +120,6 @@ async def test_retries_do_not_multiply_a_time_out() -> None:
 
 
 async def test_a_connection_that_is_never_made_has_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio  # noqa: PLC0415 - the loop's own method is what a network that swallows packets hangs in
-
     async def hang(*_: Any, **__: Any) -> None:
         await anyio.sleep_forever()
 

@@ -66,3 +66,7 @@ def test_an_event_without_end_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(ProtocolError, match="larger than 100 bytes"):
         for _ in range(30):
             decoder.feed(b"data: ....")
+
+
+def test_an_empty_read_between_the_halves_of_a_line_end_changes_nothing() -> None:
+    assert decode(b"event: a\r", b"", b"\ndata: 1\r\n\r\n") == [("a", b"1")]

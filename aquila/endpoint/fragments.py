@@ -65,8 +65,13 @@ class Fragments:
             answer_id: Makes the ids of calls unique for which the server gave none.
         """
         result: list[tuple[ToolCall, dict[str, Any], list[Event]]] = []
+        ids: set[str] = set()
         for number, call in enumerate(self._calls):
             call.call_id = call.call_id or f"call_{answer_id or 'aquila'}_{number}"
+            if call.call_id in ids:
+                # Results are told apart by nothing else.
+                call.call_id = f"{call.call_id}_{number}"
+            ids.add(call.call_id)
             owed = call.add("")
             result.append((ToolCall(call.call_id, call.name, call.parsed(), call.text()), call.extra, owed))
         return result

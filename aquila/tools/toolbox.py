@@ -136,9 +136,13 @@ class Toolbox:
                     output = outputs[place] = await self._answer(call, denied)
                     watcher.result(_result(call, output))
 
-        async with anyio.create_task_group() as tasks:
-            for place, call in enumerate(calls):
-                tasks.start_soon(answer, place, call)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for place, call in enumerate(calls):
+                    tasks.start_soon(answer, place, call)
+        except BaseExceptionGroup as group:
+            # Only what ends a process comes here (SystemExit, KeyboardInterrupt), and it must look like itself.
+            raise group.exceptions[0] from None
         self._merge(outputs)
         return [_result(call, output) for call, output in zip(calls, outputs, strict=True)]
 

@@ -43,11 +43,11 @@ class SSEDecoder:
         """
         if self._start is not None:
             data = self._strip_bom(data)
-        if self._skip_lf or b"\r" in data:
+        if data and (self._skip_lf or b"\r" in data):
             data = self._unify_line_ends(data)
         tail = self._tail
-        searched = max(len(tail) - 1, 0)
         if tail:
+            searched = len(tail) - 1
             tail += data
             cut = tail.rfind(b"\n\n", searched)
             if cut < 0:
@@ -91,9 +91,8 @@ class SSEDecoder:
 
     def _unify_line_ends(self, data: bytes) -> bytes:
         # A CR at the end of a read ends its line at once; the LF that may open the next read belongs to it.
-        if self._skip_lf and data:
+        if self._skip_lf:
             data = data.removeprefix(b"\n")
-            self._skip_lf = False
         self._skip_lf = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
