@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     )
     from aquila.folding import fold
     from aquila.messages import Message
+    from aquila.options import Options
     from aquila.parts import audio, file, image
     from aquila.prices import cost_of
     from aquila.rate_limits import RateLimits
@@ -112,6 +113,7 @@ __all__ = [
     "InternalServerError",
     "Message",
     "NotFoundError",
+    "Options",
     "OutputInvalid",
     "OverloadedError",
     "Partial",
@@ -188,6 +190,7 @@ def __getattr__(name: str) -> Any:
         ),
         "folding": ("fold",),
         "messages": ("Message",),
+        "options": ("Options",),
         "parts": ("audio", "file", "image"),
         "prices": ("cost_of",),
         "rate_limits": ("RateLimits",),
@@ -204,3 +207,7 @@ def __getattr__(name: str) -> Any:
     # Kept, so that the next look at the name costs nothing: loops compare events with `aquila.Chunk`.
     value = globals()[name] = getattr(import_module(f"aquila.{home}"), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

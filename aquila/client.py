@@ -41,6 +41,10 @@ class Client:
         cassette = self._defaults.pop("cassette", None)
         self._scope = Scope(cassette) if cassette is not None else None
 
+    def __repr__(self) -> str:
+        # Names alone: among the values may be a key.
+        return f"<Client with {', '.join(sorted(self._defaults)) or 'no defaults'}>"
+
     @overload
     def stream(
         self, prompt: Prompt | None = None, *, output: type[T], **options: Unpack[Options]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from aquila.events import Annotation, Chunk, Event, ReasoningChunk, Retrying, Started, Status, UsageUpdate
 from aquila.messages import Message
@@ -21,6 +21,18 @@ def fold(events: Iterable[Event]) -> Response:
     return folder.response()
 
 
+class Spent(Protocol):
+    """What a run had done before it was paused."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens so far."""
+
+    @property
+    def calls(self) -> Sequence[ToolCall]:
+        """The calls it was paused over."""
+
+
 class Folder:
     """Gathers a run's events; `response` may be asked at any time for what there is so far.
 
@@ -32,11 +44,11 @@ class Folder:
         "_annotations", "_aside", "_before", "_calls", "_facts", "_meta", "_reasoning", "_refusal", "_text", "_usage",
     )  # fmt: skip
 
-    def __init__(self, usage: Usage | None = None) -> None:
+    def __init__(self, before: Spent | None = None) -> None:
         self._meta: Mapping[str, Any] = {}
-        self._before = usage
+        self._before = before.usage if before is not None else None
         self._reasoning: list[str] = []
-        self._calls: list[ToolCall] = []
+        self._calls: list[ToolCall] = list(before.calls) if before is not None else []
         self._restart()
 
     def _restart(self) -> None:

@@ -33,7 +33,7 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self._fallbacks = list(plan.fallbacks)
         self._clocks = Clocks(plan.destination.timeouts)
-        self._folder = Folder(plan.pending.usage if plan.pending else None)
+        self._folder = Folder(plan.pending)
         self._work = ToolWork(plan.rules, plan.pending) if plan.rules is not None else None
         self._structure = Structure(plan.shape) if plan.shape is not None else None
         self._pending = plan.pending

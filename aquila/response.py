@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 import msgspec
 
@@ -77,8 +77,8 @@ class Response(Generic[T]):
     reasoning: str = ""
     #: Why the model refused, where the provider says so in a field of its own.
     refusal: str | None = None
-    #: The object asked for with `output=`; None without it.
-    parsed: T | None = None
+    #: The object asked for with `output=`. None without it, and where the answer calls tools that are the caller's to run.
+    parsed: T = cast("T", None)  # noqa: RUF009 - a plain None
     #: Every tool the model called, in order; those it called for the caller to run are the last ones.
     tool_calls: tuple[ToolCall, ...] = ()
     #: What the provider says went wrong, in its own shape; only stored responses carry it, elsewhere it is an exception.
@@ -86,7 +86,7 @@ class Response(Generic[T]):
     #: Sources and files the answer refers to, in the provider's own shape.
     annotations: tuple[Mapping[str, Any], ...] = ()
     #: The conversation including this answer, valid as `messages=` of the next turn.
-    messages: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = field(default=(), repr=False)
     #: The `metadata` given to the call.
     meta: Mapping[str, Any] = field(default_factory=dict)
     #: HTTP requests this answer took, retries and rounds of tools included.
@@ -110,7 +110,7 @@ class Response(Generic[T]):
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything but the wire payloads as JSON-ready values."""
+        """Give everything but the wire payloads and the parsed object as JSON-ready values."""
         return {
             "text": self.text,
             "status": self.status,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from aquila.errors import ConfigError
@@ -35,6 +35,11 @@ def resumed_run(
     Raises:
         ConfigError: The state or the approvals cannot be used, or a tool is missing.
     """
+    for name in ("messages", "instructions"):
+        if options.get(name) is not None:
+            raise ConfigError(f"{name}: a paused run goes on with its own conversation; leave it out")
+    if not isinstance(approvals, Mapping):
+        raise ConfigError(f"approvals={approvals!r} must be a dict of call ids to True, False or a reason")
     paused = read_state(state)
     toolbox = Toolbox(options.get("tools") or (), context=paused.tool_context)
     missing = [
@@ -60,6 +65,12 @@ def resumed_run(
         calls=paused.calls,
         denied=read_approvals(waiting, approvals),
         round=paused.round,
-        usage=Usage(**paused.usage) if paused.usage is not None else None,
+        usage=_usage(paused.usage),
     )
     return ResumedRun(paused.ref, cast("Options", merged), pending)
+
+
+def _usage(counts: Mapping[str, int] | None) -> Usage | None:
+    # A state may be older or newer than this version.
+    known = {field.name for field in fields(Usage)}
+    return None if counts is None else Usage(**{name: counts[name] for name in counts if name in known})

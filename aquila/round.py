@@ -27,6 +27,7 @@ from aquila.scrub import scrub
 from aquila.telemetry import log_request
 from aquila.transport.base import Request, Transport
 
+_UNFINISHED = {"queued", "in_progress"}
 #: The lesson that a server knows no response by its id.
 _NO_CHAIN = "no_previous_response"
 #: News of the answer's frame, which is there before anything is in it.
@@ -67,6 +68,8 @@ class Round:
         self._lesson: Profile | None = None
         self._pickup = Pickup(call.attach) if call.background or call.attach else None
         self._exchange: Exchange | None = None
+        #: The last read said that the provider is still at work.
+        self._unfinished = False
         self._pause = 0.0
         self._failures = 0
         #: When the last request was sent, in seconds of the run.
@@ -163,7 +166,7 @@ class Round:
             self.request_id = error.request_id
             self._log(getattr(error, "status_code", None), error)
             raise
-        self._exchange = exchange
+        self._exchange, self._unfinished = exchange, False
         exchange.payloads = self.payloads
         self.request_id, self.rate_limits = exchange.request_id, exchange.rate_limits
         return exchange
@@ -178,7 +181,11 @@ class Round:
         if self._lesson is not None:
             # Only what helped is remembered.
             self._lessons[self._destination.base_url], self._lesson = self._lesson, None
-        if self._is_picked_up:
+        if self._pickup is not None:
+            self._unfinished = any(
+                isinstance(event, Status) and event.name in _UNFINISHED for event in events
+            )
+        if self._pickup is not None and self._pickup.point is not None:
             # It has moved on, so the next loss counts from the beginning.
             self._failures = 0
         for event in events:
@@ -221,7 +228,7 @@ class Round:
     def _picked_up(self, error: AquilaError) -> Event | None:
         if self._pickup is None:
             return None
-        if self._pickup.polling and isinstance(error, StreamTruncated):
+        if self._pickup.polling and isinstance(error, StreamTruncated) and self._unfinished:
             # Whole, but not done yet.
             self._pause = self._pickup.next_pause()
             return Status("polling", {"seconds": self._pause})

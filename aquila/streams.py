@@ -59,6 +59,10 @@ class Stream(Generic[T]):
         #: The run's name, in events and logs.
         self.ref = ref
 
+    def __repr__(self) -> str:
+        state = "over" if self._over else "running" if self._run is not None else "not begun"
+        return f"<Stream ref={self.ref} {state}>"
+
     @property
     def text(self) -> TextStream:
         """The answer's text alone, as an async iterator of fragments."""

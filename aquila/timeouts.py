@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 from aquila.errors import ConfigError
 
+#: The largest number that is still seconds to an event loop; infinity is None.
+_LONGEST = 1e15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
@@ -35,7 +38,7 @@ class Timeouts:
         for item in fields(self):
             value = getattr(self, item.name)
             if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float) or not value > 0
+                isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST
             ):
                 raise ConfigError(
                     f"timeout: {item.name}={value!r} must be a number of seconds above 0, or None"

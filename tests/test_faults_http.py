@@ -113,7 +113,7 @@ async def test_what_is_no_http_is_said_in_one_line() -> None:
     error = await check(case, Chat)
 
     assert "\n" not in str(error)
-    assert "400" not in str(error)
+    assert "400, message" not in str(error)
     assert "cannot reach" not in str(error)
 
 

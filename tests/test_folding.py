@@ -13,6 +13,7 @@ from aquila.events import (
     UsageUpdate,
 )
 from aquila.folding import Folder, fold
+from aquila.plan import Pending
 from aquila.response import Response, Usage
 from aquila.tool_call import ToolCall, ToolResult
 
@@ -88,11 +89,14 @@ def test_a_round_whose_tokens_nobody_counted_leaves_those_of_the_others() -> Non
     assert fold(rounds).usage == Usage(input_tokens=3)
 
 
-def test_tokens_from_before_a_pause_are_counted_too() -> None:
-    folder = Folder(Usage(input_tokens=3))
+def test_tokens_and_calls_from_before_a_pause_are_counted_too() -> None:
+    call = ToolCall("c1", "pay", {})
+    folder = Folder(Pending(calls=(call,), denied={}, usage=Usage(input_tokens=3)))
     folder.add_all([UsageUpdate(Usage(input_tokens=8)), Chunk("x"), FINISHED])
 
-    assert folder.response().usage == Usage(input_tokens=11)
+    answer = folder.response()
+    assert answer.usage == Usage(input_tokens=11)
+    assert answer.tool_calls == (call,)
 
 
 def test_a_comment_on_the_work_is_the_text_only_when_nothing_else_was_said() -> None:

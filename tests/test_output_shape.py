@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NewType, Union
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, TypeAdapter
+from pydantic import BaseModel, Field, RootModel, TypeAdapter, field_validator
 from typing_extensions import TypeAliasType, TypedDict
 
 from aquila.errors import ConfigError, OutputInvalid
@@ -231,3 +231,27 @@ def test_the_repair_prompt_names_each_problem() -> None:
 def test_what_is_no_type_is_refused_with_a_remedy(value: Any, remedy: str) -> None:
     with pytest.raises(ConfigError, match=f"^output: .*{re.escape(remedy)}"):
         Shape.of(value)
+
+
+@pytest.mark.parametrize(
+    ("output_type", "text", "value"),
+    [(list[int], "[1, 2]", [1, 2]), (int, "5", 5), (int | str, '"x"', "x"), (int | None, "null", None)],
+)
+def test_a_value_without_its_wrapping_is_what_was_asked_for(
+    output_type: Any, text: str, value: object
+) -> None:
+    assert Shape.of(output_type).validate(text) == value
+
+
+class Broken(BaseModel):
+    total: int
+
+    @field_validator("total")
+    @classmethod
+    def fail(cls, value: int) -> int:
+        raise RuntimeError(f"no {value}")
+
+
+def test_a_validator_that_breaks_does_not_cost_the_answer() -> None:
+    with pytest.raises(OutputInvalid, match="RuntimeError: no 5"):
+        Shape.of(Broken).validate('{"total": 5}')

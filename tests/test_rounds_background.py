@@ -270,3 +270,15 @@ async def test_a_reset_on_a_real_socket_is_a_loss_too() -> None:
         "GET /v1/responses/resp_1?stream=true&starting_after=5 HTTP/1.1",
         "GET /v1/responses/resp_1?stream=true&starting_after=7 HTTP/1.1",
     ]
+
+
+async def test_questions_whose_answers_are_cut_are_bounded() -> None:
+    half = Answer(chunks=WHOLE[5:6])
+    transport = ScriptedTransport(Answer(chunks=[*WHOLE[:5], LOST]), TOO_OLD, half)
+
+    with anyio.fail_after(5), pytest.raises(errors.StreamTruncated) as raised:
+        await ask(transport)
+
+    assert raised.value.partial is not None
+    assert raised.value.partial.text.startswith("On")
+    assert len(transport.requests) < 10

@@ -14,7 +14,7 @@ from aquila.errors import ConfigError, Paused
 from aquila.events import Event
 from aquila.testing import ScriptedTransport
 from aquila.tools import Context, Tool, ToolOutput, tool
-from tests.fault_server import BOTH, Api
+from tests.fault_server import BOTH, Api, Chat
 from tests.rounds import bodies, events_of, scripted
 
 both = pytest.mark.parametrize("api", BOTH, ids=lambda api: api.endpoint)
@@ -87,7 +87,9 @@ async def test_the_run_goes_on_with_what_the_person_said(
         paused.state, {"c2": word}, transport=transport, endpoint=api.endpoint, tools=shop.tools
     )
 
-    assert (answer.text, shop.done) == ("So be it", done)
+    # Calls of one round run together, each in a thread of its own.
+    assert (answer.text, sorted(shop.done)) == ("So be it", done)
+    assert [call.call_id for call in answer.tool_calls] == ["c1", "c2"]
     body = bodies(transport)[0]
     assert api.outputs(body) == [("c1", "look 1"), ("c2", told)]
     assert body["model"] == "m"
@@ -214,3 +216,33 @@ async def test_a_resumed_run_that_fails_keeps_what_its_tools_gave(api: Api) -> N
     assert [m.role for m in caught.value.partial.messages] == ["user", "assistant", "tool", "tool"]
     assert caught.value.partial.usage is not None
     assert caught.value.partial.usage.input_tokens == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "approvals", "options", "says"),
+    [
+        ({}, None, {}, "approvals=None must be a dict"),
+        ({}, {"c2": True}, {"messages": "x"}, "messages: a paused run goes on with its own conversation"),
+        ({}, {"c2": True}, {"instructions": "x"}, "instructions: a paused run goes on with its own"),
+    ],
+)
+async def test_a_run_that_cannot_be_resumed_says_why(
+    change: dict[str, Any], approvals: Any, options: dict[str, Any], says: str
+) -> None:
+    shop = Shop()
+    paused = await pause(scripted(paying(Chat)), endpoint="chat", tools=shop.tools)
+
+    with pytest.raises(ConfigError, match=says):
+        aquila.resume({**paused.state, **change}, approvals, tools=shop.tools, **options)
+
+
+async def test_a_state_of_another_version_may_count_what_this_one_does_not_know() -> None:
+    shop = Shop()
+    paused = await pause(scripted(paying(Chat)), endpoint="chat", tools=shop.tools)
+    state = {**paused.state, "usage": {"input_tokens": 3, "new_tokens": 1}}
+
+    answer = await aquila.resume(
+        state, {"c2": True}, transport=scripted(Chat.answer("ok")), endpoint="chat", tools=shop.tools
+    )
+
+    assert answer.text == "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin, overload
@@ -35,6 +36,8 @@ class Shape(Generic[T]):
     #: True when the type is no object and travels as `{"result": ...}`.
     wrapped: bool = False
     _adapter: TypeAdapter[Any] = field(repr=False)
+    #: Reads the type itself, where it travels wrapped.
+    _bare: TypeAdapter[Any] | None = field(default=None, repr=False)
 
     @overload
     @classmethod
@@ -80,14 +83,23 @@ class Shape(Generic[T]):
         try:
             value = self._adapter.validate_json(bare)
         except ValidationError as error:
-            problems = list_problems(error, bare)
-            more = f" ({len(problems) - 1} more in .problems)" if len(problems) > 1 else ""
-            raise OutputInvalid(
-                f"the answer does not fit {self.schema.name}: {problems[0]}{more}; "
-                "ask a more capable model, or for a simpler type",
-                problems=problems,
-            ) from None
+            if self._bare is not None:
+                # A model that was not held to the schema answers with the value itself, which is what was asked for.
+                with suppress(ValidationError):
+                    return cast("T", self._bare.validate_json(bare))
+            raise self._invalid(list_problems(error, bare)) from None
+        except Exception as error:
+            # A validator of the user's own; what the model said must not be lost over it.
+            raise self._invalid((f"(root): {type(error).__name__}: {error}",)) from error
         return cast("T", getattr(value, RESULT) if self.wrapped else value)
+
+    def _invalid(self, problems: tuple[str, ...]) -> OutputInvalid:
+        more = f" ({len(problems) - 1} more in .problems)" if len(problems) > 1 else ""
+        return OutputInvalid(
+            f"the answer does not fit {self.schema.name}: {problems[0]}{more}; "
+            "ask a more capable model, or for a simpler type",
+            problems=problems,
+        )
 
     def repair_prompt(self, error: OutputInvalid) -> str:
         """Write the message that asks the model to mend an answer which `validate` refused."""
@@ -104,6 +116,7 @@ def _make(output_type: Any, _written: str) -> Shape[Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(output_type)
     loose = open_root(adapter.json_schema())
     wrapped = loose.get("type") != "object" or "anyOf" in loose
+    itself = adapter if wrapped else None
     if wrapped:
         fields: dict[str, Any] = {RESULT: (output_type, ...)}
         adapter = TypeAdapter(create_model(name, **fields))
@@ -112,7 +125,7 @@ def _make(output_type: Any, _written: str) -> Shape[Any]:
     schema = OutputSchema(
         name=name, schema=loose if obstacles else strict, loose_schema=loose, strict=not obstacles
     )
-    return Shape(schema=schema, obstacles=obstacles, wrapped=wrapped, _adapter=adapter)
+    return Shape(schema=schema, obstacles=obstacles, wrapped=wrapped, _adapter=adapter, _bare=itself)
 
 
 def _is_hashable(output_type: Any) -> bool:

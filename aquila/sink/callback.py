@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 
+from aquila.errors import ConfigError
 from aquila.events import Event
 
 
@@ -37,5 +38,10 @@ def callback(
         function: Called with each event, `Done` or `Failed` last. It may be a coroutine function; the run waits for
             it, so a slow one slows the run down. A plain function runs on the event loop and must not block.
         strict: False: an exception of the function is logged and the run goes on. True: it ends the run.
+
+    Raises:
+        ConfigError: It is no function.
     """
+    if not callable(function):
+        raise ConfigError(f"callback: {function!r} cannot be called; give a function of one event")
     return CallbackSink(function, strict=strict)

@@ -130,8 +130,10 @@ def file(
         strict: False: trouble with the file is logged once and the run goes on. True: it ends the run.
 
     Raises:
-        ConfigError: An unknown format.
+        ConfigError: An unknown format, or something that is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"file: path={path!r} must be a path")
     if format not in {"text", "jsonl"}:
         raise ConfigError(f"format={format!r} must be 'text' or 'jsonl'")
     return FileSink(Path(path), lines=format == "jsonl", append=append, strict=strict)

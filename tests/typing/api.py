@@ -16,9 +16,9 @@ class Invoice(BaseModel):
 
 async def check() -> None:
     assert_type(await aquila.ask("hi", model="m", temperature=0.1), aquila.Response)
-    assert_type((await aquila.ask("hi", output=Invoice)).parsed, Invoice | None)
+    assert_type((await aquila.ask("hi", output=Invoice)).parsed, Invoice)
     assert_type(aquila.stream("hi", output=Invoice), aquila.Stream[Invoice])
-    assert_type((await aquila.Client().ask("hi", output=Invoice)).parsed, Invoice | None)
+    assert_type((await aquila.Client().ask("hi", output=Invoice)).parsed, Invoice)
     stream = aquila.stream("hi")
     assert_type(stream, aquila.Stream)
     assert_type(await stream, aquila.Response)
