@@ -20,6 +20,8 @@ _EXCERPT = 200
 _BOM = b"\xef\xbb\xbf"
 _OK = range(200, 300)
 _DONE = b"[DONE]"
+#: Seconds to wait for what may follow a finish reason: usage, which comes at once where it comes at all.
+_LATE_SECONDS = 5.0
 #: Seconds to wait for the end of the body behind the last event, so that the connection can be used again.
 _DRAIN_SECONDS = 0.05
 
@@ -87,11 +89,16 @@ class Exchange:
         if self._failure is not None:
             raise self._failure
         while not self._decoder.closed:
-            try:
-                with self._clocks:
-                    data = await self._next_read()
-            except StopAsyncIteration:
-                return self._at_end()
+            if self._decoder.ended:
+                data = await self._read_late()
+                if data is None:
+                    return self._at_end()
+            else:
+                try:
+                    with self._clocks:
+                        data = await self._next_read()
+                except StopAsyncIteration:
+                    return self._at_end()
             events = self._take(data) if self._sse is None else self._decode(self._sse.feed(data))
             if events:
                 return events
@@ -195,6 +202,18 @@ class Exchange:
             f"the stream from {self._url} ended before the answer did (no finish_reason or terminal event); "
             "what had come is in error.partial"
         )
+
+    async def _read_late(self) -> bytes | None:
+        """Read what a server still says behind the end of its answer; None if nothing comes in time."""
+        late: list[bytes] = []
+
+        async def read() -> None:
+            async for data in self._response.chunks:
+                late.append(data)
+                return
+
+        await self._clocks.wait_briefly(read(), _LATE_SECONDS)
+        return late[0] if late else None
 
     async def _drain(self) -> None:
         with suppress(ConnectionFailed, ProtocolError):

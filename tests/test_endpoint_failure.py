@@ -130,3 +130,7 @@ def test_an_error_that_says_nothing_is_still_an_error() -> None:
 
 def test_a_long_message_is_cut() -> None:
     assert len(str(error_of({"message": "x" * 1_000_000}))) < 3000
+
+
+def test_an_object_under_message_is_no_error() -> None:
+    assert read_failure({"type": "message_start", "message": {"id": "m"}}) is None

@@ -183,3 +183,23 @@ async def test_a_redirect_is_named_with_its_target() -> None:
     error = await failure(status=307, headers={"location": "https://other.example/v1"})
 
     assert "redirects to https://other.example/v1: set the base URL to that" in str(error)
+
+
+async def test_a_server_that_lingers_behind_the_finish_reason_does_not_hold_the_answer_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aquila.exchange._LATE_SECONDS", 0.05)
+    transport = ScriptedTransport(Answer(chunks=[wire.delta("Hi"), wire.delta(finish="stop"), 60.0]))
+
+    with anyio.fail_after(5):
+        answer = await aquila.ask("hi", transport=transport)
+
+    assert (answer.text, answer.status, transport.open) == ("Hi", "completed", 0)
+
+
+async def test_usage_behind_the_finish_reason_is_waited_for() -> None:
+    chunks = [wire.delta("Hi"), wire.delta(finish="stop"), 0.05, wire.usage(7, 1), wire.DONE]
+
+    answer = await aquila.ask("hi", transport=ScriptedTransport(Answer(chunks=chunks)))
+
+    assert answer.usage == aquila.Usage(input_tokens=7, output_tokens=1, total_tokens=8)

@@ -71,7 +71,7 @@ async def test_behind_a_run_that_took_too_long_no_connection_is_in_use(place: Pl
         await place.serve(api, connection, reached, len(server.connections))
 
     async with wire.serve(handler) as server:
-        with anyio.fail_after(5), pytest.raises((errors.TotalTimeout, errors.OverloadedError)):
+        with anyio.fail_after(5), pytest.raises((errors.TotalTimeout, errors.APIStatusError)):
             await aquila.ask(
                 "hi", transport=transport, base_url=server.url, timeout=0.2, **place.options(reached)
             )

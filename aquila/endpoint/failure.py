@@ -79,7 +79,8 @@ def _failure_in(value: object) -> Failure | None:
     if inner:
         return Failure(message=excerpt(inner, _EXCERPT), code=_code(value.get("code")))
     if value.get("type") == "error" or "choices" not in value:
-        return _failure(value)
+        # Outside of an `error`, only words are one: other APIs have whole objects under `message`.
+        return None if isinstance(value.get("message"), Mapping) else _failure(value)
     return None
 
 
