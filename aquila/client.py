@@ -8,6 +8,8 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 from uuid import uuid4
 
 from aquila.cassette import Scope
+from aquila.errors import ConfigError
+from aquila.option_checks import check_values
 from aquila.options import Options, check_names
 from aquila.planning import make_plan
 from aquila.prompt import Prompt
@@ -17,11 +19,15 @@ from aquila.streams import Stream
 
 T = TypeVar("T")
 
+#: Options of a call that are joined with its client's instead of replacing them.
+_JOINED = ("extra_body", "extra_headers", "metadata")
+
 
 class Client:
     """Defaults for many calls.
 
-    Any option of `ask` and `stream` may be given here; a call's own options win. A transport given here stays the
+    Any option of `ask` and `stream` may be given here; a call's own options win, and its `extra_body`, `extra_headers` and
+    `metadata` are joined with these. A transport given here stays the
     caller's to close. The environment is read once, when the Client is made. It needs no closing, and may be used as
     `async with aquila.Client(...) as client` all the same.
 
@@ -29,12 +35,13 @@ class Client:
         `client = aquila.Client(model="local", temperature=0)`, then `await client.ask("Hello")`.
 
     Raises:
-        ConfigError: The environment holds a value that cannot be used.
+        ConfigError: A value cannot be used, here or in the environment.
         TypeError: An option is unknown.
     """
 
     def __init__(self, **defaults: Unpack[Options]) -> None:
         check_names(defaults)
+        check_values(defaults)
         self._defaults = defaults
         self._settings = read_settings()
         # The calls of a client share its cassette, as those inside a `use` block share theirs.
@@ -106,13 +113,16 @@ class Client:
             state: `state` of the Paused error, from this process or another.
             approvals: By call id: True runs the call; False, or a text with the reason, declines it.
             output: As in the run that was paused.
-            options: As in the run that was paused; its tools above all, as no state can hold functions.
+            options: As in the run that was paused; its tools above all, as no state can hold functions. The conversation,
+                instructions included, is the state's.
 
         Raises:
             ConfigError: The state or the approvals cannot be used, or an option's value.
             TypeError: An option is unknown.
         """
         merged = self._merged(options)
+        if options.get("messages") is not None:
+            raise ConfigError("messages: a paused run goes on with its own conversation; leave it out")
         from aquila.resuming import resumed_run  # noqa: PLC0415 - loads pydantic, which most calls do without
 
         again = resumed_run(state, approvals, merged)
@@ -147,7 +157,12 @@ class Client:
     def _merged(self, options: Options) -> Options:
         check_names(options)
         given = {name: value for name, value in options.items() if value is not None}
-        return cast("Options", {**self._defaults, **given})
+        merged: dict[str, Any] = {**self._defaults, **given}
+        for name in _JOINED:
+            ours, own = self._defaults.get(name), given.get(name)
+            if isinstance(ours, Mapping) and isinstance(own, Mapping):
+                merged[name] = {**ours, **own}
+        return cast("Options", merged)
 
 
 @overload

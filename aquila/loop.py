@@ -184,7 +184,7 @@ class Run:
             await self._end_round(answer)
             return await self._run_tools(self._work, calls, {})
         response = self._response(messages)
-        if self._structure is None or calls:
+        if self._structure is None or (calls and self._call.tools):
             return self._done(response)
         try:
             return self._done(response.evolve(parsed=self._structure.parse(response)))

@@ -10,6 +10,9 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 #: Text, or a list of content parts: made by `aquila.image` and its like, or in a provider's own shape.
 Content: TypeAlias = str | list[dict[str, Any]] | None
 
+#: The author of the turn that `instructions=` makes, which later instructions replace.
+INSTRUCTIONS = "instructions"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -21,7 +24,8 @@ class Message:
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: The turn as items of the Responses API, where it came from there; its author gets them back as they were.
     items: tuple[Mapping[str, Any], ...] = ()
-    #: The provider who wrote the turn, and alone understands its unusual fields; None for a turn of the user's.
+    #: The provider who wrote the turn, and alone understands its unusual fields; `instructions` for the text of that
+    #: option; None for a turn of the user's.
     provider: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -77,6 +77,23 @@ class Options(TypedDict, total=False):
     cassette: str | None
 
 
+#: What people write who come from somewhere else.
+_MEANT = {
+    "functions": "tools",
+    "max_completion_tokens": "max_output_tokens",
+    "max_retries": "retry",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning",
+    "response_format": "output",
+    "response_model": "output",
+    "schema": "output",
+    "stream": "aquila.stream(...) instead of aquila.ask(...)",
+    "system": "instructions",
+    "system_prompt": "instructions",
+    "text_format": "output",
+}
+
+
 def check_names(options: Mapping[str, Any]) -> None:
     """Refuse a misspelt option.
 
@@ -85,5 +102,7 @@ def check_names(options: Mapping[str, Any]) -> None:
     """
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
+        if meant := _MEANT.get(unknown[0]):
+            raise TypeError(f"unknown option {unknown[0]!r}; it is called {meant} here")
         known = ", ".join(sorted(Options.__annotations__))
         raise TypeError(f"unknown option {unknown[0]!r}; the options are {known}")

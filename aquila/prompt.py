@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast, get_args
 
 from aquila.errors import ConfigError
-from aquila.messages import Content, Message, Role
+from aquila.messages import INSTRUCTIONS, Content, Message, Role
 
 ROLES: tuple[str, ...] = get_args(Role)
 #: Text, a message, or several; text and content parts in a list are one message of the user's.
@@ -18,7 +18,7 @@ def normalise(
 ) -> tuple[Message, ...]:
     """Join instructions, earlier messages and the new prompt, in this order.
 
-    Instructions that open the earlier messages already are not said twice.
+    Instructions take the place of those that an earlier call put in front of its conversation.
 
     Args:
         prompt: A string or content parts (one user message), a message, or several; None when `messages` says it all.
@@ -31,9 +31,15 @@ def normalise(
     turns = [*_turns("messages", messages), *_turns("prompt", prompt)]
     if not turns:
         raise ConfigError("prompt: nothing to send; give a prompt or messages")
-    if not instructions or (turns[0].role == "system" and turns[0].content == instructions):
+    if not instructions:
         return tuple(turns)
-    return (Message(role="system", content=instructions), *turns)
+    said = Message(role="system", content=instructions, provider=INSTRUCTIONS)
+    kept = [turn for turn in turns if turn.provider != INSTRUCTIONS]
+    # Somebody who passes the conversation on by hand may have lost who wrote them.
+    return (
+        said,
+        *(kept[1:] if kept[:1] and kept[0].role == "system" and kept[0].content == instructions else kept),
+    )
 
 
 def _turns(field_name: str, value: Prompt | None) -> list[Message]:

@@ -35,9 +35,6 @@ def resumed_run(
     Raises:
         ConfigError: The state or the approvals cannot be used, or a tool is missing.
     """
-    for name in ("messages", "instructions"):
-        if options.get(name) is not None:
-            raise ConfigError(f"{name}: a paused run goes on with its own conversation; leave it out")
     if not isinstance(approvals, Mapping):
         raise ConfigError(f"approvals={approvals!r} must be a dict of call ids to True, False or a reason")
     paused = read_state(state)

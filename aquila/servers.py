@@ -44,7 +44,8 @@ def make_server(model: str, options: Options, settings: Settings, scope: Scope |
     own_url = _own_base_url(given, model)
     local = model == LOCAL_MODEL and given is None and not options.get("base_url")
     base_url = LOCAL_BASE_URL if local else options.get("base_url") or own_url or settings.base_url
-    _check_base_url(base_url)
+    given_url = local or options.get("base_url") or own_url
+    _check_base_url(base_url, "base_url" if given_url else "OPENAI_BASE_URL")
     profile = _profile(options.get("profile"), base_url)
     api_key = options.get("api_key") or (None if local else settings.api_key)
     headers = _headers(options, key_header(api_key, profile))
@@ -90,10 +91,10 @@ def _profile(value: str | Profile | None, base_url: str) -> Profile:
     return PROFILES[value]
 
 
-def _check_base_url(value: str) -> SplitResult:
+def _check_base_url(value: str, name: str) -> SplitResult:
     if "@" in value:
         raise ConfigError(
-            "base_url must not hold a user name or a password (it is not shown here); use api_key="
+            f"{name} must not hold a user name or a password (it is not shown here); use api_key="
         )
     try:
         parts = urlsplit(value)
@@ -103,7 +104,7 @@ def _check_base_url(value: str) -> SplitResult:
         usable = None
     if not usable:
         raise ConfigError(
-            f"base_url={value!r} must begin with http:// or https:// and name a host (and a port up to 65535)"
+            f"{name}={value!r} must begin with http:// or https:// and name a host (and a port up to 65535)"
         )
     return parts
 

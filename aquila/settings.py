@@ -13,6 +13,7 @@ from aquila.errors import ConfigError
 
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+ENDPOINTS = ("auto", "chat", "responses")
 CASSETTE_MODES = ("off", "none", "once", "new_episodes", "all", "rewrite")
 
 
@@ -51,12 +52,15 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         raise ConfigError(
             f"AQUILA_CASSETTES={cassettes!r} is unknown; use one of {', '.join(CASSETTE_MODES)}"
         )
+    endpoint = env.get("AQUILA_ENDPOINT") or "auto"
+    if endpoint not in ENDPOINTS:
+        raise ConfigError(f"AQUILA_ENDPOINT={endpoint!r} is unknown; use one of {', '.join(ENDPOINTS)}")
     local_model = env.get("AQUILA_LOCAL_MODEL")
     return Settings(
         api_key=env.get("OPENAI_API_KEY") or None,
         base_url=env.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
         model=env.get("AQUILA_MODEL") or DEFAULT_MODEL,
-        endpoint=env.get("AQUILA_ENDPOINT") or "auto",
+        endpoint=endpoint,
         cassettes=cassettes,
         cassette_dir=Path(env.get("AQUILA_CASSETTE_DIR") or root / "cassettes"),
         state_dir=Path(env.get("AQUILA_STATE_DIR") or root / ".aquila").absolute(),

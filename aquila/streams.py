@@ -88,7 +88,10 @@ class Stream(Generic[T]):
 
     async def aclose(self) -> None:
         """Close the connection; a run that has not ended is given up. May be called twice."""
-        if self._over or self._run is None:
+        if self._over:
+            return
+        if self._run is None:
+            self._error = AquilaError("the stream was closed before it began")
             return
         closed = self._run.complete(AquilaError("the run was closed by its reader before its end"))
         if self._reader not in {None, asyncio.current_task()}:

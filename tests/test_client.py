@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -202,3 +203,50 @@ async def test_the_calls_of_a_client_share_its_cassette(
 async def test_a_client_may_be_entered_though_it_needs_no_closing(transport: ScriptedTransport) -> None:
     async with aquila.Client(transport=transport) as client:
         assert (await client.ask("hi")).text == "ok"
+
+
+async def test_dicts_of_a_call_are_joined_with_those_of_its_client() -> None:
+    transport = ScriptedTransport(Answer(chunks=wire.answer("x")))
+    client = aquila.Client(
+        transport=transport, extra_headers={"x-team": "a"}, extra_body={"a": 1, "b": 1}, metadata={"k": 1}
+    )
+
+    answer = await client.ask("hi", extra_headers={"x-trace": "t"}, extra_body={"b": 2}, metadata={"l": 2})
+
+    request = transport.requests[0]
+    assert (request.headers["x-team"], request.headers["x-trace"]) == ("a", "t")
+    body = json.loads(request.body)
+    assert (body["a"], body["b"]) == (1, 2)
+    assert answer.meta == {"k": 1, "l": 2}
+
+
+def test_a_client_says_what_is_wrong_with_its_defaults_at_once() -> None:
+    with pytest.raises(ConfigError, match="temperature='hot' must be a finite number"):
+        aquila.Client(temperature="hot")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("max_tokens", "max_output_tokens"), ("system", "instructions"), ("response_format", "output")],
+)
+def test_a_name_from_elsewhere_is_told_ours(option: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"it is called {meant} here"):
+        aquila.stream("hi", **{option: "x"})
+
+
+def test_a_client_and_a_stream_show_themselves_without_values() -> None:
+    client = aquila.Client(api_key="sk-secret-1", model="m")
+
+    assert repr(client) == "<Client with api_key, model>"
+    assert repr(client.stream("hi")).endswith("not begun>")
+
+
+async def test_a_stream_that_was_closed_before_it_began_sends_nothing() -> None:
+    transport = ScriptedTransport(Answer(chunks=wire.answer("x")))
+    stream = aquila.stream("hi", transport=transport)
+    await stream.aclose()
+
+    assert [event async for event in stream] == []
+    with pytest.raises(aquila.AquilaError, match="closed before it began"):
+        await stream
+    assert transport.requests == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -111,3 +112,25 @@ def test_unknown_fields_of_a_message_are_sent_back_as_they_came() -> None:
 def test_what_is_no_prompt_is_named(prompt: Any, messages: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         normalise(prompt, messages=messages)
+
+
+def test_new_instructions_take_the_place_of_those_of_an_earlier_call() -> None:
+    messages = normalise("one", instructions="now=0")
+    through_json = [json.loads(json.dumps(message.to_dict())) for message in messages]
+
+    again = normalise("two", messages=through_json, instructions="now=1")
+
+    assert [(message.role, message.content) for message in again] == [
+        ("system", "now=1"),
+        ("user", "one"),
+        ("user", "two"),
+    ]
+    assert [message.content for message in normalise("two", messages=messages)] == ["now=0", "one", "two"]
+
+
+def test_a_system_text_of_the_user_s_stays_behind_the_instructions() -> None:
+    mine = {"role": "system", "content": "The house rules."}
+
+    said = [message.content for message in normalise("hi", messages=[mine], instructions="Be kind.")]
+
+    assert said == ["Be kind.", "The house rules.", "hi"]

@@ -271,3 +271,10 @@ async def test_a_type_that_is_no_object_comes_back_as_itself(api: Api) -> None:
     )  # fmt: skip
 
     assert answer.parsed == ["a", "b"]
+
+
+async def test_a_call_of_a_tool_that_nobody_gave_is_no_object() -> None:
+    transport = scripted(Chat.calls(("c1", "search", "{}")), Chat.calls(("c1", "search", "{}")))
+
+    with pytest.raises(errors.OutputInvalid):
+        await aquila.ask("hi", output=dict[str, int], transport=transport, endpoint="chat", retry=0)

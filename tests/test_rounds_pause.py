@@ -223,7 +223,6 @@ async def test_a_resumed_run_that_fails_keeps_what_its_tools_gave(api: Api) -> N
     [
         ({}, None, {}, "approvals=None must be a dict"),
         ({}, {"c2": True}, {"messages": "x"}, "messages: a paused run goes on with its own conversation"),
-        ({}, {"c2": True}, {"instructions": "x"}, "instructions: a paused run goes on with its own"),
     ],
 )
 async def test_a_run_that_cannot_be_resumed_says_why(
@@ -246,3 +245,15 @@ async def test_a_state_of_another_version_may_count_what_this_one_does_not_know(
     )
 
     assert answer.text == "ok"
+
+
+async def test_a_client_with_instructions_goes_on_with_those_of_the_conversation() -> None:
+    shop = Shop()
+    paused = await pause(scripted(paying(Chat)), endpoint="chat", tools=shop.tools, instructions="Be kind.")
+    transport = scripted(Chat.answer("ok"))
+    client = aquila.Client(instructions="Be rude.", tools=shop.tools, transport=transport, endpoint="chat")
+
+    await client.resume(paused.state, {"c2": True})
+
+    said = [turn["content"] for turn in bodies(transport)[0]["messages"] if turn["role"] == "system"]
+    assert said == ["Be kind."]

@@ -124,9 +124,24 @@ def tool(
         "needs_approval": needs_approval or None,
     }
     given = {option: value for option, value in options.items() if value is not None}
+    _check_options(given)
     if function is None:
         return lambda decorated: _make(decorated, given)
     return _make(function, given)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for name, kind, wanted in (
+        ("name", str, "text"),
+        ("description", str, "text"),
+        ("strict", bool, "True or False"),
+    ):
+        value = options.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ConfigError(f"tool: {name}={value!r} must be {wanted}")
+    approval = options.get("needs_approval", False)
+    if not isinstance(approval, bool) and not callable(approval):
+        raise ConfigError(f"tool: needs_approval={approval!r} must be True, False or a function of the call")
 
 
 def _make(given: Callable[..., Any], options: Mapping[str, Any]) -> Tool[..., Any]:
