@@ -123,7 +123,8 @@ def run(servers: ExitStack) -> None:
     print(
         f"Replayed the {len(replayed)} characters of the stored summary, word for word, in {seconds * 1000:.0f} ms."
     )
-    print("\nDone. Next: aquila ask --model local 'Hello', aquila doctor, docs/tutorial.md")
+    aquila_here = os.path.relpath(Path(sys.executable).with_name("aquila"))
+    print(f"\nDone. Next: {aquila_here} ask --model local 'Hello', {aquila_here} doctor, docs/tutorial.md")
 
 
 def main() -> None:
