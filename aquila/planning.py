@@ -71,8 +71,11 @@ class _Run:
     pending: Pending | None
 
     def plan(self, prompt: Prompt | None, options: Options) -> Plan:
-        call = _call(prompt, options, self)
-        server = make_server(call.model, options, self.settings, self.scope)
+        model = options.get("model") or self.settings.model
+        server = make_server(model, options, self.settings, self.scope)
+        call = _call(
+            prompt, {"max_output_tokens": server.profile.max_output_tokens, **options, "model": model}, self
+        )
         endpoint = _endpoint(options, self.settings, server)
         return Plan(
             ref=self.ref,

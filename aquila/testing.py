@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Literal, Self, TypeAlias
 
 import anyio
 
+from aquila.endpoint.scripted import chat_calls, chat_text, responses_calls, responses_text
 from aquila.errors import AquilaError
 from aquila.transport.base import Request
+
+Endpoint: TypeAlias = Literal["chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,28 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
     chunks: Sequence[bytes | float | AquilaError] = ()
+
+    @classmethod
+    def text(cls, *pieces: str, finish_reason: str = "stop", endpoint: Endpoint = "chat") -> Self:
+        """Make an answer in text, one read for each piece.
+
+        Args:
+            pieces: The fragments.
+            finish_reason: `stop`, or `length` for an answer that was cut.
+            endpoint: The API whose bytes to write; the call must name the same.
+        """
+        wire = chat_text if endpoint == "chat" else responses_text
+        return cls(chunks=wire(pieces, finish_reason))
+
+    @classmethod
+    def calls(cls, *calls: tuple[str, str, Mapping[str, Any]], endpoint: Endpoint = "chat") -> Self:
+        """Make an answer that calls tools.
+
+        Args:
+            calls: Id, name and arguments of each.
+            endpoint: The API whose bytes to write; the call must name the same.
+        """
+        return cls(chunks=(chat_calls if endpoint == "chat" else responses_calls)(calls))
 
 
 class ScriptedTransport:

@@ -10,7 +10,11 @@ import aquila
 
 async def main() -> None:
     async with aquila.stream(
-        "Count from one to five.", model="local", temperature=0, max_output_tokens=60, cassette="examples/stream"
+        "Count from one to five.",
+        model="local",
+        temperature=0,
+        max_output_tokens=60,
+        cassette="examples/stream",
     ) as stream:
         async for event in stream:
             match event:

@@ -79,3 +79,7 @@ def __getattr__(name: str) -> Any:
         raise ConfigError(
             f"jobs need {missing}, which is not installed: pip install 'aquila-llm[jobs]'"
         ) from error
+
+
+def __dir__() -> list[str]:
+    return __all__

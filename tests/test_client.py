@@ -230,7 +230,7 @@ def test_a_client_says_what_is_wrong_with_its_defaults_at_once() -> None:
     [("max_tokens", "max_output_tokens"), ("system", "instructions"), ("response_format", "output")],
 )
 def test_a_name_from_elsewhere_is_told_ours(option: str, meant: str) -> None:
-    with pytest.raises(TypeError, match=f"it is called {meant} here"):
+    with pytest.raises(TypeError, match=f"here it is {meant}"):
         aquila.stream("hi", **{option: "x"})
 
 

@@ -18,7 +18,11 @@ SAYS = {
     "sinks": ("sea", "[the file holds the same: True]"),
     "stream": ("5", "[first content after "),
     "structured_output": ("Person(name='Grace', age=37)",),
-    "tools": ("-> weather({'city': 'Porto'})", '<- ok: {"city":"Oslo","celsius":4}', "Porto is warmer: 21 °C"),
+    "tools": (
+        "-> weather({'city': 'Porto'})",
+        '<- ok: {"city":"Oslo","celsius":4}',
+        "Porto is warmer: 21 °C",
+    ),
 }
 
 

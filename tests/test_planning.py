@@ -116,3 +116,9 @@ def test_a_mistake_is_named_before_anything_is_sent(options: dict[str, Any], say
 def test_an_output_that_is_no_type_is_named() -> None:
     with pytest.raises(ConfigError, match="output: a value"):
         plan(output=Invoice(total=1))
+
+
+def test_the_local_model_stops_by_itself_unless_it_is_told_where() -> None:
+    assert plan(model="local").call.max_output_tokens == 1024
+    assert plan(model="local", max_output_tokens=5).call.max_output_tokens == 5
+    assert plan(model="m").call.max_output_tokens is None

@@ -60,5 +60,7 @@ def test_a_new_state_folder_stays_out_of_git_and_an_old_one_is_left_alone(tmp_pa
 
 
 def test_an_unknown_endpoint_is_told_by_the_variable_s_name() -> None:
-    with pytest.raises(ConfigError, match="AQUILA_ENDPOINT='zz' is unknown; use one of auto, chat, responses"):
+    with pytest.raises(
+        ConfigError, match="AQUILA_ENDPOINT='zz' is unknown; use one of auto, chat, responses"
+    ):
         read_settings({"AQUILA_ENDPOINT": "zz"})

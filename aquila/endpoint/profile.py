@@ -48,6 +48,8 @@ class Profile:
     strict_tools: bool = True
     #: Pads its chunks against eavesdroppers unless told not to, which costs a fifth of the bytes.
     obfuscates: bool = False
+    #: The longest answer in tokens where nobody says; None leaves it to the server.
+    max_output_tokens: int | None = None
     #: Clocks that fit the server better than the general ones; None for those.
     timeouts: Timeouts | None = None
 

@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 from aquila.endpoint.profile import Profile
 from aquila.timeouts import Timeouts
 
+_LLAMA_CPP = Profile(
+    name="llama.cpp",
+    # A model on this machine answers within seconds or not at all.
+    timeouts=Timeouts(silence=120.0, first_chunk=120.0, idle=120.0),
+)
 _OPENAI = Profile(
     name="openai",
     endpoint="responses",
@@ -28,11 +33,9 @@ PROFILES: dict[str, Profile] = {
         Profile(name="openrouter", reasoning_field="reasoning"),
         Profile(name="vllm"),
         Profile(name="ollama"),
-        # The model on this machine answers within seconds or not at all.
-        Profile(
-            name="llama.cpp",
-            timeouts=Timeouts(silence=120.0, first_chunk=120.0, idle=120.0),
-        ),
+        _LLAMA_CPP,
+        # The small model that comes with us repeats itself for minutes unless it is stopped.
+        _LLAMA_CPP.evolve(name="local", max_output_tokens=1024),
         Profile(name="lmstudio"),
         # 422 for stream_options; usage comes unasked in the last chunk.
         Profile(name="mistral", include_usage=False, short_call_ids=True, think_tags=False),
@@ -55,7 +58,7 @@ _BY_HOST = (
     ("api.groq.com", "groq"),
     ("api.deepseek.com", "deepseek"),
     ("generativelanguage.googleapis.com", "gemini"),
-    ("aquila.local", "llama.cpp"),
+    ("aquila.local", "local"),
 )
 #: The ports these servers listen on unless told otherwise.
 _BY_PORT = {11434: "ollama", 1234: "lmstudio", 8080: "llama.cpp", 8000: "vllm", 4000: "litellm"}

@@ -42,3 +42,7 @@ def __getattr__(name: str) -> Any:
     if name in {"ConsoleSink", "console"}:
         return getattr(import_module("aquila.sink.terminal"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

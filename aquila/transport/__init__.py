@@ -48,3 +48,7 @@ def __getattr__(name: str) -> Any:
     # Kept, because calls ask for their transport by name.
     value = globals()[name] = getattr(import_module(f"aquila.transport.{homes[name]}"), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__
