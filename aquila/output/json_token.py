@@ -12,14 +12,15 @@ _ESCAPE = (
     rf"|u(?![dD][89a-fA-F]){_HEX}{{4}}"
     rf"|u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})"
 )
-_RUN = re.compile(rf'(?:[^"\\\x00-\x1f]++|{_ESCAPE})*+')
+_PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
+_ESCAPES = re.compile(rf"(?:{_ESCAPE})+")
 #: The beginning of an escape whose rest may still come.
 _CUT_ESCAPE = re.compile(
     rf"\\(?:u(?:(?![dD][89a-fA-F]){_HEX}{{0,3}}"
     rf"|[dD][89abAB]{_HEX}{{0,2}}"
     rf"|[dD][89abAB]{_HEX}{{2}}\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)?\Z"
 )
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(\.[0-9]++)?([eE][-+]?[0-9]++)?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def read_run(text: str, start: int) -> tuple[str, int]:
@@ -28,11 +29,17 @@ def read_run(text: str, start: int) -> tuple[str, int]:
     Returns:
         What was decoded, and where it ends in `text`.
     """
-    match = _RUN.match(text, start)
-    # The pattern matches nothing at all as well, so there always is a match.
-    run = match.group() if match else ""
-    decoded = json.loads(f'"{run}"') if "\\" in run else run
-    return decoded, start + len(run)
+    end = _end_of(_PLAIN, text, start)
+    # One pattern for both would need a quantifier without backtracking, which Python 3.11.2 gets wrong.
+    while (behind := _end_of(_ESCAPES, text, end)) > end:
+        end = _end_of(_PLAIN, text, behind)
+    run = text[start:end]
+    return (json.loads(f'"{run}"') if "\\" in run else run), end
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    match = pattern.match(text, start)
+    return match.end() if match is not None else start
 
 
 def is_cut_escape(text: str, start: int) -> bool:

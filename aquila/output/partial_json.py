@@ -17,9 +17,9 @@ _DEEPEST = 200
 _SHORT = 32_768
 #: A longer string shows its new pieces when they make up one part in 64 of it, so that all copies together stay linear.
 _SHIFT = 6
-_SPACE = re.compile(r"[ \t\n\r]*+")
+_SPACE = re.compile(r"[ \t\n\r]*")
 _CONTAINER = re.compile(r"[{\[]")
-_NUMBER_CHARACTERS = re.compile(r"[-+.0-9eE]*+")
+_NUMBER_CHARACTERS = re.compile(r"[-+.0-9eE]*")
 _WORDS: dict[str, tuple[str, Any]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
 # What may come next, as the characters that can begin it.
