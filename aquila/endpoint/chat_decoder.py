@@ -13,11 +13,11 @@ from aquila.endpoint.chat_payload import (
     Delta,
     LaxDelta,
     Payload,
-    chat_usage,
     read_lax_payload,
     read_payload,
     unknown_fields,
 )
+from aquila.endpoint.counts import read_usage
 from aquila.endpoint.extras import Extras
 from aquila.endpoint.failure import error_of
 from aquila.endpoint.fragments import Fragments, sendable
@@ -188,7 +188,7 @@ class ChatDecoder:
         groq = payload.x_groq if isinstance(payload.x_groq, dict) else {}
         if groq.get("error"):
             raise error_of(groq)
-        usage = chat_usage(payload.usage or groq.get("usage"))
+        usage = read_usage(payload.usage or groq.get("usage"), inputs="prompt", outputs="completion")
         if usage is not None:
             self._output_tokens = usage.output_tokens
             events.append(UsageUpdate(usage))

@@ -12,7 +12,6 @@ import msgspec
 from aquila.endpoint.failure import Failure, error_of, read_failure, stream_error
 from aquila.endpoint.wire_json import UNREADABLE, read_json
 from aquila.errors import AquilaError, ProtocolError
-from aquila.response import Usage
 
 
 class Delta(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,27 +108,6 @@ def unknown_fields(data: bytes) -> dict[str, Any]:
             fragment = choice.get("delta") or choice.get("message") or {}
             return {name: value for name, value in fragment.items() if name not in Delta.__struct_fields__}
     return {}
-
-
-def chat_usage(wire: Any) -> Usage | None:
-    """Translate Chat's names; an object without one count (Vertex sends such) is no usage."""
-    if not isinstance(wire, dict):
-        return None
-    prompt, completion = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
-    usage = Usage(
-        input_tokens=_count(wire, "prompt_tokens"),
-        output_tokens=_count(wire, "completion_tokens"),
-        total_tokens=_count(wire, "total_tokens"),
-        cached_tokens=_count(prompt, "cached_tokens"),
-        cache_write_tokens=_count(prompt, "cache_write_tokens"),
-        reasoning_tokens=_count(completion, "reasoning_tokens"),
-    )
-    return usage if usage.to_dict() else None
-
-
-def _count(wire: Any, name: str) -> int | None:
-    value = wire.get(name) if isinstance(wire, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _check_error(payload: Payload[Any], data: bytes, name: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
+from aquila.endpoint.counts import read_usage
 from aquila.endpoint.failure import error_of
 from aquila.endpoint.fragments import sendable
 from aquila.endpoint.responses_asides import Asides
 from aquila.endpoint.responses_calls import ResponseCalls
-from aquila.endpoint.responses_outcome import failure_of, finish_facts, outcome, responses_usage
+from aquila.endpoint.responses_outcome import failure_of, finish_facts, outcome
 from aquila.endpoint.responses_payload import (
     KEEPALIVES,
     PASSED_ON,
@@ -176,7 +177,7 @@ class ResponsesDecoder:
         for place, item in enumerate(items):
             if item.get("type") == "function_call":
                 events += self._calls.complete(item, place)
-        usage = responses_usage(facts)
+        usage = read_usage(facts.get("usage"), inputs="input", outputs="output")
         if usage is not None:
             events.append(UsageUpdate(usage))
         self.ended = self.closed = True

@@ -8,29 +8,11 @@ from typing import Any
 from aquila.endpoint.failure import Failure, read_failure, stream_error
 from aquila.endpoint.wire_json import excerpt
 from aquila.errors import AquilaError, ProviderStreamError
-from aquila.response import Usage
 
 _FAILED = {"failed", "cancelled"}
 _WORSE = {*_FAILED, "incomplete"}
 #: Reasons by which a response is cut, in the words of `finish_reason`.
 _REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
-
-
-def responses_usage(response: Mapping[str, Any]) -> Usage | None:
-    """Read the counts of a response; None if it has none."""
-    wire = response.get("usage")
-    if not isinstance(wire, Mapping):
-        return None
-    inputs, outputs = wire.get("input_tokens_details"), wire.get("output_tokens_details")
-    usage = Usage(
-        input_tokens=_count(wire, "input_tokens"),
-        output_tokens=_count(wire, "output_tokens"),
-        total_tokens=_count(wire, "total_tokens"),
-        cached_tokens=_count(inputs, "cached_tokens"),
-        cache_write_tokens=_count(inputs, "cache_write_tokens"),
-        reasoning_tokens=_count(outputs, "reasoning_tokens"),
-    )
-    return usage if usage.to_dict() else None
 
 
 def outcome(name: str, status: object) -> str:
@@ -65,8 +47,3 @@ def failure_of(response: Mapping[str, Any]) -> AquilaError | None:
     return ProviderStreamError(
         f"the provider says that the response is {status}, and not why", code=str(status)
     )
-
-
-def _count(wire: Any, name: str) -> int | None:
-    value = wire.get(name) if isinstance(wire, Mapping) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

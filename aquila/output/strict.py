@@ -27,7 +27,8 @@ _TOLD = (
     "examples",
     "not",
 )
-_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
+#: Formats that strict mode takes.
+FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 _LOOKAROUND = re.compile(r"\(\?<?[=!]")
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 _DEFINITION = "#/$defs/"
@@ -112,7 +113,7 @@ class _Walk:
         return self._checked(node, strict, path)
 
     def _check_text(self, strict: dict[str, Any], told: list[str]) -> None:
-        if "format" in strict and strict["format"] not in _FORMATS:
+        if "format" in strict and strict["format"] not in FORMATS:
             told.append(f"format: {strict.pop('format')}")
         if "pattern" in strict and _LOOKAROUND.search(str(strict["pattern"])):
             told.append(f"pattern: {strict.pop('pattern')}")

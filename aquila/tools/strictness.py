@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aquila.output.strict import FORMATS
+
 #: Keywords that OpenAI's strict mode takes; any other makes it refuse the whole request.
 _KEYWORDS = frozenset({
     "$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "exclusiveMaximum",
     "exclusiveMinimum", "format", "items", "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern",
     "properties", "required", "title", "type",
-})  # fmt: skip
-_FORMATS = frozenset({
-    "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid",
 })  # fmt: skip
 
 
@@ -30,7 +29,7 @@ def _reasons(node: Any, path: str) -> Iterator[str]:
         yield f"{where} is no schema"
         return
     yield from (f"{where} uses {keyword!r}" for keyword in sorted(set(node) - _KEYWORDS))
-    if node.get("format", "date") not in _FORMATS:
+    if node.get("format", "date") not in FORMATS:
         yield f"{where} has the format {node['format']!r}"
     if "$ref" in node and len(node) > 1:
         yield f"{where} says more than its $ref"
