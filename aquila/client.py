@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
-from uuid import uuid4
 
 from aquila.cassette import Scope
 from aquila.errors import ConfigError
@@ -75,9 +74,8 @@ class Client:
             TypeError: An option is unknown.
         """
         merged = self._merged(options)
-        ref = uuid4().hex
-        plan = make_plan(prompt, merged, self._settings, ref=ref, scope=self._scope, output=output)
-        return Stream(lambda: plan, ref=ref, sink=merged.get("sink"))
+        plan = make_plan(prompt, merged, self._settings, scope=self._scope, output=output)
+        return Stream(plan, sink=merged.get("sink"))
 
     @overload
     async def ask(
@@ -135,7 +133,7 @@ class Client:
             output=output,
             pending=again.pending,
         )
-        return Stream(lambda: plan, ref=again.ref, sink=merged.get("sink"))
+        return Stream(plan, sink=merged.get("sink"))
 
     async def aclose(self) -> None:
         """Write what the client's cassette still holds back. Its connections belong to the event loop and end with it.

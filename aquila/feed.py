@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import anyio
 
 from aquila.errors import AquilaError
 from aquila.events import Done, Event, Failed
 from aquila.sink.base import Sink
-
-logger = logging.getLogger("aquila")
+from aquila.sink.hand_over import hand_over, log_trouble
 
 #: Seconds that a sink may take over the end of a failed run, and over its own closing.
 _END_SECONDS = 1.0
@@ -37,12 +34,7 @@ class Feed:
             return
         # Handed over is told: a sink that fails over its last event gets no second one.
         self._ended = isinstance(event, Done | Failed)
-        try:
-            await self._sink.emit(event)
-        except Exception as trouble:
-            if getattr(self._sink, "strict", False):
-                raise
-            self._log(event.type, trouble)
+        await hand_over(self._sink, event)
 
     async def close(self, error: AquilaError | None) -> None:
         """End the feed: tell a failure that was not told yet, and close an own sink. Never raises."""
@@ -52,14 +44,11 @@ class Feed:
                 with anyio.move_on_after(_END_SECONDS):
                     await self._sink.emit(Failed(error))
             except Exception as trouble:  # noqa: BLE001 - the run has failed for a reason of its own, which is raised
-                self._log("failed", trouble)
+                log_trouble(self._sink, "failed", trouble)
         if self._own:
             self._own = False
             try:
                 with anyio.move_on_after(_END_SECONDS):
                     await self._sink.aclose()
             except Exception as trouble:  # noqa: BLE001 - the answer is there; closing is the sink's own trouble
-                self._log("aclose", trouble)
-
-    def _log(self, event: str, trouble: Exception) -> None:
-        logger.error("sink_failed sink=%s event=%s", type(self._sink).__name__, event, exc_info=trouble)
+                log_trouble(self._sink, "aclose", trouble)

@@ -102,7 +102,7 @@ class Research:
             plan = self._plan(prompt, given)
         else:
             plan = self._attached(prompt, given, response_id, starting_after)
-        return Stream(lambda: plan, ref=plan.ref, sink=given.get("sink"))
+        return Stream(plan, sink=given.get("sink"))
 
     async def fetch(
         self, response_id: str, *, model: str | None = None, **options: Unpack[RequestOptions]

@@ -55,7 +55,6 @@ class Round:
     ) -> None:
         self.call = call
         self._plan = plan
-        self._ref = plan.ref
         self._destination = plan.destination
         known = lessons.get(plan.destination.base_url)
         self._endpoint = plan.endpoint.with_profile(known) if known else plan.endpoint
@@ -126,7 +125,7 @@ class Round:
             messages: The conversation with the answer.
             response_id: The answer's id; None if it has none.
         """
-        kept = self._endpoint.chains and self.call.store is not False and response_id is not None
+        kept = self._endpoint.chains and self.call.store is not False
         chain = (response_id, len(messages)) if kept and response_id is not None else None
         return replace(self.call, messages=messages, chain=chain)
 
@@ -139,7 +138,7 @@ class Round:
 
     def _log(self, status: int | None, error: AquilaError | None = None) -> None:
         log_request(
-            ref=self._ref,
+            ref=self._plan.ref,
             model=self.call.model,
             status=status,
             request_id=self.request_id,
@@ -185,9 +184,9 @@ class Round:
             self._unfinished = any(
                 isinstance(event, Status) and event.name in _UNFINISHED for event in events
             )
-        if self._pickup is not None and self._pickup.point is not None:
-            # It has moved on, so the next loss counts from the beginning.
-            self._failures = 0
+            if self._is_picked_up:
+                # It has moved on, so the next loss counts from the beginning.
+                self._failures = 0
         for event in events:
             if event.is_content or _is_work(event):
                 self.content_seen = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
@@ -45,7 +45,7 @@ class Stream(Generic[T]):
     another one ends its reading with an error.
     """
 
-    def __init__(self, plan: Callable[[], Plan], *, ref: str, sink: Sink | None = None) -> None:
+    def __init__(self, plan: Plan, *, sink: Sink | None = None) -> None:
         self._plan = plan
         self._own_sink = sink
         self._feeds: list[Feed] = []
@@ -57,7 +57,7 @@ class Stream(Generic[T]):
         self._told = True
         self._reader: asyncio.Task[Any] | None = None
         #: The run's name, in events and logs.
-        self.ref = ref
+        self.ref = plan.ref
 
     def __repr__(self) -> str:
         state = "over" if self._over else "running" if self._run is not None else "not begun"
@@ -189,7 +189,7 @@ class Stream(Generic[T]):
     def _begin(self) -> Run:
         own = [Feed(for_run(self._own_sink, self.ref), own=True)] if self._own_sink is not None else []
         self._feeds = [*own, *(Feed(for_run(sink, self.ref)) for sink in ambient_sinks())]
-        self._run = Run(self._plan())
+        self._run = Run(self._plan)
         return self._run
 
     async def _fail(self, error: Exception) -> None:

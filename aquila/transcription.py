@@ -186,7 +186,7 @@ def transcript_stream(
         endpoint=TranscriptionEndpoint(line.profile, body),
         destination=replace(destination, headers={**destination.headers, "content-type": kind}),
     )
-    return Stream(lambda: plan, ref=line.ref, sink=sink)
+    return Stream(plan, sink=sink)
 
 
 def _read_transcription(line: Line, wanted: str | None, reply: Reply) -> Transcription:

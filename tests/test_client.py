@@ -155,7 +155,7 @@ async def test_a_transport_of_the_caller_is_not_closed_by_a_run() -> None:
 
 
 def test_the_local_model_gets_shorter_clocks() -> None:
-    assert aquila.stream("hi", model="local")._plan().destination.timeouts == Timeouts(
+    assert aquila.stream("hi", model="local")._plan.destination.timeouts == Timeouts(
         silence=120, first_chunk=120, idle=120
     )
 
