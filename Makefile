@@ -45,7 +45,7 @@ soak: $(STAMP)  ## Send a thousand jobs through a storm of faults
 	@echo "==> The soak: workers and servers are killed, paused and emptied; about three minutes"
 	@$(BIN)/python soak/jobs.py
 
-bench: $(STAMP)  ## Measure Aquila against its peers, in one run (5 minutes)
+bench: $(STAMP)  ## Measure Aquila against its peers, in one run (7 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/requirements.txt
 	@.venv-bench/bin/python -m benchmarks
@@ -55,7 +55,7 @@ constraints: $(STAMP)  ## Pin what is installed now for every later installation
 	   $(BIN)/python -m pip freeze --exclude-editable | grep -v '@' ; } > constraints.txt
 
 cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local model
-	@$(BIN)/python -m pytest -q --record tests/test_recorded.py README.md docs
+	@$(BIN)/python -m pytest -q --aquila-record=rewrite tests/test_recorded.py README.md docs
 	@for example in ask conversation sinks stream structured_output; do \
 	     AQUILA_CASSETTES=rewrite AQUILA_CASSETTE_DIR=cassettes $(BIN)/python examples/$$example.py || exit 1; done
 	@$(BIN)/python -m tests.write_cassettes

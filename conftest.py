@@ -4,7 +4,7 @@ Python blocks run in order, in one namespace for each document. A block that beg
 that name. Shell blocks run with bash; one that begins with `# second terminal` runs in the background until the
 document ends. Everything happens in a temporary folder, offline: cassettes replay, and no key is set.
 
-`pytest --record` records the project's cassettes anew from the local model, in documents and tests alike.
+`pytest --aquila-record=rewrite` records the project's cassettes anew from the local model, in documents and tests alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
@@ -31,19 +30,9 @@ from aquila.transport import local_transport
 from jobs.embedded import SERVER_NAME
 from tests.project_cassettes import cassette_settings
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parent
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--record", action="store_true", help="record the project's cassettes from the local model"
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Documents have no fixtures; what they and the tests need to know of the option goes by the environment.
-    if config.getoption("--record"):
-        os.environ["PROJECT_CASSETTES"] = "rewrite"
 
 
 def set_up(namespace: dict[str, Any]) -> None:

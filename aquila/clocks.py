@@ -7,7 +7,7 @@ its deadline, and the timer, when it rings too early, is set again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
 
@@ -163,13 +163,17 @@ class Clocks:
         except _EnoughError:
             return
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[object]] = anyio.sleep) -> None:
         """Sleep under `total`, and let `interrupt` end the sleep.
+
+        Args:
+            seconds: How long.
+            sleep: Does the sleeping; that of a replay may be shorter.
 
         Raises:
             TotalTimeout: The run as a whole took too long.
         """
-        await self.wait_total(anyio.sleep(seconds))
+        await self.wait_total(sleep(seconds))
 
     def interrupt(self, error: Exception) -> None:
         """End the wait that another task is in, if it is in one, with an error."""
@@ -216,8 +220,9 @@ class Clocks:
             if self._deadline < _NEVER:
                 self._set_timer()
             return
-        self._interruption = self._error()
-        self._task.cancel()
+        # The message tells a recorder below that this is no leaving of the reader's, but the failure it will see.
+        self._interruption = error = self._error()
+        self._task.cancel(error)
 
     def _error(self) -> Exception:
         if self._clock == _BRIEFLY:

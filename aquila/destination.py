@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
-from aquila.cassette.redact import is_secret_header, request_secrets
+from aquila.cassette.secrets.secret import request_secrets
+from aquila.cassette.secrets.secret_names import is_secret_header
 from aquila.retry import Retry
 from aquila.timeouts import Timeouts
 from aquila.transport.base import Request, Transport

@@ -272,17 +272,26 @@ class CassetteError(AquilaError):
 
 
 class CassetteMissing(CassetteError):
-    """Nothing is recorded under that name."""
+    """Nothing is recorded under that name, or a test that must name a cassette names none."""
+
+    #: vcrpy's word for it.
+    reason = "cassette_not_found"
 
 
 class CassetteMismatch(CassetteError):
-    """No recorded interaction equals the request."""
+    """No recorded interaction that is left equals the request."""
 
-    def __init__(self, message: str, *, diff: str = "", **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, reason: str = "", number: int | None = None, diff: str = "", **facts: Any
+    ) -> None:
         super().__init__(message, **facts)
+        #: vcrpy's words: `no_match`, `already_played` or `nothing_similar`.
+        self.reason = reason or "no_match"
+        #: The nearest recorded interaction, counted from 1; None if there is none.
+        self.number = number
         #: What differs from the nearest recorded request, one JSON path a line.
         self.diff = diff
 
 
 class CassetteUnplayed(CassetteError):
-    """Recorded interactions were not used."""
+    """A test passed without using all that its cassettes hold."""

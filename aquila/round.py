@@ -26,6 +26,7 @@ from aquila.rate_limits import RateLimits
 from aquila.scrub import scrub
 from aquila.telemetry import log_request
 from aquila.transport.base import Request, Transport
+from aquila.transport.sleeping import sleep_of
 
 _UNFINISHED = {"queued", "in_progress"}
 #: The lesson that a server knows no response by its id.
@@ -150,7 +151,7 @@ class Round:
     async def _open(self) -> Exchange:
         if self._pause:
             pause, self._pause = self._pause, 0.0
-            await self._clocks.pause(pause)
+            await self._clocks.pause(pause, sleep_of(self._transport))
         request = self._pickup.request(self._destination) if self._pickup is not None else None
         if request is None:
             self._decoder = self._endpoint.decoder(self.call)

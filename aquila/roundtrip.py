@@ -29,6 +29,7 @@ from aquila.settings import Settings, read_settings
 from aquila.telemetry import log_request
 from aquila.timeouts import Timeouts
 from aquila.transport.base import Request, Transport, TransportResponse
+from aquila.transport.sleeping import sleep_of
 
 logger = logging.getLogger("aquila")
 
@@ -165,7 +166,8 @@ class Line:
             TotalTimeout: The call as a whole took too long.
         """
         try:
-            await self._both[1].pause(seconds)
+            transport, clocks = self._both
+            await clocks.pause(seconds, sleep_of(transport))
         except AquilaError as error:
             raise self._told(error) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,10 @@ class Settings:
     #: None: nobody chose, so it is `none` in tests and `off` elsewhere.
     cassettes: str | None
     cassette_dir: Path
+    #: How fast cassettes replay: 0 without waiting, 1 in the recorded time; None: nobody chose, so it is 0.
+    cassette_speed: float | None
+    #: The folder with the nearest pyproject.toml or .git.
+    project_dir: Path
     state_dir: Path
     #: A GGUF file to serve instead of the installed one; None for the installed one.
     local_model: Path | None
@@ -63,10 +68,26 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         endpoint=endpoint,
         cassettes=cassettes,
         cassette_dir=Path(env.get("AQUILA_CASSETTE_DIR") or root / "cassettes"),
+        cassette_speed=_speed(env.get("AQUILA_CASSETTE_SPEED")),
+        project_dir=root,
         state_dir=Path(env.get("AQUILA_STATE_DIR") or root / ".aquila").absolute(),
         local_model=Path(local_model) if local_model else None,
         testing=bool(env.get("CI")) or "PYTEST_VERSION" in env or "pytest" in sys.modules,
     )
+
+
+def _speed(value: str | None) -> float | None:
+    if not value:
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < math.inf:
+        raise ConfigError(
+            f"AQUILA_CASSETTE_SPEED={value!r} is no speed; use 0 for no waiting, 1 for the recorded time, 10 for ten times it"
+        )
+    return speed
 
 
 def project_root(start: Path) -> Path:

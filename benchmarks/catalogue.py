@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from benchmarks import ask, burst, crowd, imports, steady, storm
+from benchmarks import (
+    ask,
+    burst,
+    cassette_load,
+    cassette_pace,
+    cassette_record,
+    cassette_replay,
+    crowd,
+    imports,
+    steady,
+    storm,
+)
 
-SCENARIOS = {
-    scenario.title: scenario
-    for module in (burst, steady, crowd, storm, ask, imports)
-    for scenario in module.SCENARIOS
-}
+_CLIENTS = (burst, steady, crowd, storm, ask, imports)
+_CASSETTES = (cassette_replay, cassette_record, cassette_pace, cassette_load)
+
+SCENARIOS = {scenario.title: scenario for module in (*_CLIENTS, *_CASSETTES) for scenario in module.SCENARIOS}

@@ -15,6 +15,7 @@ from aquila.errors import ConfigError
 from jobs import rows
 from jobs.arguments import REFUSED_NAMES, pack, plain_metadata
 from jobs.broker import runtime
+from jobs.cassettes import cassette_of_call, cassette_of_send
 from jobs.context import JobContext, current, running
 from jobs.handle import JobHandle
 from jobs.registry import ActorSpec, check_options, declare, is_seconds
@@ -42,7 +43,8 @@ class SendOptions:
     at: datetime | None = None
     priority: int
     max_attempts: int
-    cassette: str | None
+    #: None leaves it to where the job is sent, and to the actor.
+    cassette: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +62,7 @@ class Sender(Generic[P]):
             ConfigError: An argument is neither JSON nor a pydantic model, does not fit its model, or is a credential.
             TypeError: The arguments do not fit the actor's function.
         """
+        cassette = cassette_of_send(self._options.cassette, self._spec.cassette)
         return NewJob(
             job_id=rows.new_id(),
             actor_name=self._spec.actor_name,
@@ -68,7 +71,8 @@ class Sender(Generic[P]):
             metadata=self._options.metadata,
             priority=self._options.priority,
             max_attempts=self._options.max_attempts,
-            cassette=self._options.cassette,
+            cassette=cassette.name,
+            cassette_mode=cassette.mode,
             delay=self._options.delay,
             at=self._options.at,
         )
@@ -104,7 +108,7 @@ class Actor(Sender[P], Generic[P, R]):
     """A function that a worker runs. Calling it runs the function here and now, without any job."""
 
     def __init__(self, fn: Callable[P, R], spec: ActorSpec) -> None:
-        options = SendOptions(priority=spec.priority, max_attempts=spec.max_attempts, cassette=spec.cassette)
+        options = SendOptions(priority=spec.priority, max_attempts=spec.max_attempts)
         super().__init__(spec, options)
         update_wrapper(self, fn)
         #: The function itself.
@@ -113,13 +117,13 @@ class Actor(Sender[P], Generic[P, R]):
         self.spec = spec
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now, with the actor's cassette and without a job."""
+        """Run the function here and now, without a job; with the cassette in effect, else with the actor's."""
         if current().id:
             return self.fn(*args, **kwargs)
         alone = JobContext(cassette=self.spec.cassette)
         if self.spec.is_async:
             return cast("R", _awaited(alone, cast("Awaitable[Any]", self.fn(*args, **kwargs))))
-        with running(alone):
+        with running(alone), cassette_of_call(self.spec.cassette):
             return self.fn(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -142,7 +146,7 @@ class Actor(Sender[P], Generic[P, R]):
             at: When it is due, an aware datetime; not together with `delay`.
             priority: 0 (first) to 3 (last) within its queue; None means the actor's.
             max_attempts: Attempts in all; None means the actor's.
-            cassette: The cassette of the job's runs; None means the actor's.
+            cassette: The cassette of the job's runs; None means the one in effect, else the actor's.
             metadata: JSON values kept in the row.
 
         Raises:
@@ -155,7 +159,7 @@ class Actor(Sender[P], Generic[P, R]):
             at=at,
             priority=self.spec.priority if priority is None else priority,
             max_attempts=self.spec.max_attempts if max_attempts is None else max_attempts,
-            cassette=cassette or self.spec.cassette,
+            cassette=cassette,
             metadata=plain_metadata({} if metadata is None else metadata),
         )
         check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority)
@@ -195,7 +199,7 @@ def actor(
         max_attempts: Attempts in all. Errors that no attempt can cure end the job at once.
         priority: 0 (first) to 3 (last) within the queue.
         backoff: Seconds until the second attempt; doubled for each further one, up to five minutes.
-        cassette: A cassette's name, kept in the row; the actor reads it as `jobs.current().cassette`.
+        cassette: The cassette that its runs use when neither the send nor its surroundings name one. The row keeps it.
         unknown: Nothing; anything here is a mistake, and named.
 
     Raises:
@@ -243,5 +247,5 @@ def _check_due(delay: float, at: datetime | None) -> None:
 
 
 async def _awaited(context: JobContext, result: Awaitable[Any]) -> Any:
-    with running(context):
+    with running(context), cassette_of_call(context.cassette):
         return await result

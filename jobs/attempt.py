@@ -19,6 +19,7 @@ from aquila.sink.ambient import ambient
 from jobs import claims
 from jobs.arguments import plain_result, unpack
 from jobs.capture import AttemptSink, stored_forms
+from jobs.cassettes import JobCassette
 from jobs.channel import Channel, LiveWriter
 from jobs.claims import Claim
 from jobs.context import JobContext, running
@@ -118,7 +119,8 @@ class Attempt:
             metadata=self._job.metadata,
             report=self._report,
         )
-        with ambient(self._sink), running(context):
+        cassette = JobCassette(self._job.cassette, self._job.cassette_mode)
+        with ambient(self._sink), running(context), cassette.playing():
             if self._spec.is_async:
                 return await self._spec.fn(*args, **kwargs)
             # A thread cannot be cancelled; it is left behind, and whatever it still says is refused.

@@ -21,7 +21,7 @@ class JobContext:
     id: str = ""
     #: The attempt's number, from 1; 0 outside a job.
     attempt: int = 0
-    #: The cassette the job was sent with, or its actor declared.
+    #: The cassette that the calls of the job use without naming it; None for none.
     cassette: str | None = None
     #: The row's metadata when the attempt began, with the progress of earlier attempts.
     metadata: Mapping[str, Any] = field(default_factory=dict)

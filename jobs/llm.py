@@ -48,7 +48,6 @@ async def stream_prompt(
         temperature=temperature,
         max_output_tokens=max_output_tokens,
         metadata={"job_id": job.id},
-        cassette=job.cassette,
         retry=RETRY,
     )
     response = await collect(stream, timeout=timeout)
@@ -86,7 +85,6 @@ async def generate_summary(
         max_output_tokens=SUMMARY_TOKENS,
         temperature=0.0,
         metadata=metadata,
-        cassette=job.cassette,
         retry=RETRY,
     )
     response = await collect(stream, timeout=timeout)

@@ -30,6 +30,8 @@ class NewJob:
     priority: int
     max_attempts: int
     cassette: str | None
+    #: The mode it is used in; None leaves that to the worker's environment.
+    cassette_mode: str | None = None
     #: Seconds until it is due, from now.
     delay: float = 0.0
     #: When it is due, if not `delay` says it.
@@ -50,6 +52,8 @@ class Job:
     #: 0 to 3; the lower number goes first.
     priority: int
     cassette: str | None
+    #: The mode it is used in; None leaves that to the worker's environment.
+    cassette_mode: str | None
     state: State
     #: Attempts made, the running one included.
     attempt: int
@@ -107,6 +111,7 @@ def add(connection: Connection, new: NewJob) -> Job:
             metadata=dict(new.metadata),
             priority=new.priority,
             cassette=new.cassette,
+            cassette_mode=new.cassette_mode,
             state="scheduled" if waits else "available",
             attempt=0,
             max_attempts=new.max_attempts,

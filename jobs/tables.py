@@ -35,6 +35,7 @@ jobs = Table(
     Column("metadata", JSON, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("cassette", String(255)),
+    Column("cassette_mode", String(16)),
     Column("state", String(16), nullable=False),
     # Counts what is left of max_attempts; a shutdown gives it back.
     Column("attempt", Integer, nullable=False),

@@ -48,6 +48,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project_cassettes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replay the project's own cassettes; `pytest --record` records them anew."""
+    """Replay the project's own cassettes; `pytest --aquila-record=rewrite` records them anew."""
     for name, value in cassette_settings().items():
         monkeypatch.setenv(name, value)

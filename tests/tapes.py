@@ -11,7 +11,7 @@ from typing import Any
 
 from aquila.cassette import RecordTransport, ReplayTransport
 from aquila.cassette.interaction import Interaction, TimedChunk
-from aquila.cassette.match import request_key
+from aquila.cassette.matching.match import request_key
 from aquila.errors import AquilaError
 from aquila.testing import Answer, ScriptedResponse, ScriptedTransport
 from aquila.transport.base import Request, Transport

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aquila.cassette.drift import differences, explain
-from aquila.cassette.jsonbody import leaves
-from aquila.cassette.match import Index, normal_url, request_key
-from aquila.transport.base import Request
+from aquila.cassette.body.jsonbody import leaves, pretty
+from aquila.cassette.matching.match import Index, as_written, normal_url, request_key
+from aquila.cassette.matching.rules import DEFAULT_RULES, Rules
+from tests.talks import JSON, body
 from tests.tapes import interaction, request
-
-
-def body(text: str) -> Request:
-    return Request(method="POST", url="https://e.test/v1", body=text.encode())
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,6 @@ def test_urls_are_compared_in_one_form(url: str, normal: str) -> None:
     assert normal_url(url) == normal
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=8,
-)
-
-
 @settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), JSON, max_size=4), st.randoms())
 def test_the_order_of_keys_never_counts(value: dict[str, object], shuffle: random.Random) -> None:
@@ -88,115 +81,138 @@ def test_the_order_of_keys_never_counts(value: dict[str, object], shuffle: rando
 
 @settings(deadline=None)
 @given(
-    st.dictionaries(st.text(max_size=3), JSON, max_size=4),
-    st.dictionaries(st.text(max_size=3), JSON, max_size=4),
+    st.dictionaries(
+        st.sampled_from(["api_key", "a", "token", "password"]), JSON | st.text(min_size=8), max_size=3
+    )
 )
-def test_a_drift_report_is_empty_only_for_equal_requests(
-    one: dict[str, object], other: dict[str, object]
-) -> None:
-    first, second = body(json.dumps(one)), body(json.dumps(other))
+def test_a_request_and_its_recording_have_one_key(value: dict[str, object]) -> None:
+    sent = body(json.dumps({"inner": json.dumps(value), **value}))
+    written = as_written(sent, DEFAULT_RULES)
+    recorded = replace(written, body=(pretty(written.body) or "").encode())
 
-    assert (differences(first, second) == []) == (request_key(first) == request_key(second))
-
-
-def test_equal_requests_are_answered_in_the_order_they_were_recorded() -> None:
-    index = Index([interaction(seq=0), interaction(request("Other"), seq=1), interaction(seq=2)])
-
-    found = [index.claim(request_key(request())) for _ in range(3)]
-
-    assert [item and item.seq for item in found] == [0, 2, None]
-    assert index.unplayed() == {1}
+    assert request_key(recorded) == request_key(sent)
 
 
-def test_a_played_answer_is_its_own_reason() -> None:
-    index = Index([interaction(request("Other")), interaction()])
-    index.claim(request_key(request()))
+def test_what_cannot_be_compared_as_json_is_compared_as_bytes() -> None:
+    deep = "[" * 900 + "]" * 900
 
-    drift = explain(request(), index)
-
-    assert (drift.reason, drift.number, drift.lines) == ("already_played", 2, ())
+    assert request_key(body(deep)) == request_key(body(deep))
+    assert request_key(body(deep)) != request_key(body(deep + "x"))
 
 
-def test_an_empty_cassette_is_its_own_reason() -> None:
-    assert explain(request(), Index(())).reason == "empty"
+def test_rules_read_whatever_is_sent() -> None:
+    rules = Rules.of(ignore=["$..a"], ignore_text=["a"])
+    one, other = (body("[" * 900 + number + "]" * 900) for number in "12")
 
-
-def test_a_miss_names_the_path_the_character_and_the_words() -> None:
-    prompt = "Long words before it. " * 100 + "Answer in {}, please."
-    index = Index(
-        [
-            interaction(request("Something else altogether")),
-            interaction(request(prompt.format("English"), temperature=0.2)),
-            interaction(
-                replace(request(prompt.format("French"), temperature=0.7), url="https://other.test/")
-            ),
-        ]
-    )
-
-    drift = explain(request(prompt.format("French"), temperature=0.7), index)
-
-    assert (drift.reason, drift.number) == ("no_match", 2)
-    assert drift.lines == (
-        f"$.messages[0].content: at character 2210: ...{prompt[2180:2210]}[-English-]{{+French+}}, please.",
-        "$.temperature: 0.2 -> 0.7",
-    )
-
-
-def test_the_nearest_is_one_that_is_still_unplayed() -> None:
-    index = Index([interaction(), interaction()])
-    index.claim(request_key(request()))
-
-    assert explain(request("Hallo"), index).number == 2
+    assert request_key(one, rules) == request_key(one, rules)
+    assert request_key(one, rules) != request_key(other, rules)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "sent", "line"),
+    ("rules", "one", "other", "equal"),
     [
-        ('{"a": 1}', '{"a": 1, "tools": [{"name": "f"}]}', '$.tools[0].name: not recorded, now "f"'),
-        ('{"a": 1, "n": null}', '{"a": 1}', "$.n: recorded as null, now absent"),
-        ('{"a": "one\\ntwo"}', '{"a": "one\\nthree"}', "$.a: at character 4: one\\n[-two-]{+three+}"),
-        ('{"a": "x"}', '{"a": "x y"}', "$.a: at character 1: x{+ y+}"),
-        ('{"a": 1}', '{"a": true}', "$.a: 1 -> true"),
-        ('{"a b": 1}', '{"a b": 2}', '$["a b"]: 1 -> 2'),
-        ("plain text", "plain words", "body: at character 6: plain [-text-]{+words+}"),
+        (
+            {"ignore": ["$.metadata.run_id"]},
+            '{"metadata": {"run_id": 1}}',
+            '{"metadata": {"run_id": 2}}',
+            True,
+        ),
+        ({"ignore": ["$.metadata.run_id"]}, '{"metadata": {"run_id": 1}}', '{"metadata": {}}', True),
+        ({"ignore": ["$.metadata.run_id"]}, '{"metadata": {"run_id": 1}}', "{}", False),
+        ({"ignore": ["$.a"]}, '{"a": 1, "b": 1}', '{"a": 1, "b": 2}', False),
+        ({"ignore": ["$.a[0]"]}, '{"a": [1, 2]}', '{"a": [3, 2]}', True),
+        ({"ignore": ["$.a[*]"]}, '{"a": [1, 2]}', '{"a": [1]}', False),
+        ({"ignore": ["$..ts"]}, '{"a": [{"ts": 1, "b": 1}]}', '{"a": [{"ts": 2, "b": 1}]}', True),
+        ({"ignore_text": [r"\d+"]}, '{"a": ["at 12:30"]}', '{"a": ["at 9:05"]}', True),
+        ({"ignore_text": [r"\d+"]}, '{"a": ["at 12:30"]}', '{"a": ["at 12"]}', False),
+        ({"ignore_text": [r"\d+"]}, '{"a": 12}', '{"a": 13}', False),
+        ({"ignore_text": [r"\d+"]}, '{"a1": ""}', '{"a2": ""}', False),
+        ({"ignore_text": [r"\d+"]}, "plain 1", "plain 2", True),
+        ({"redact": ["X-Tenant"]}, '{"x-tenant": "one-tenant"}', '{"x-tenant": "other-tenant"}', True),
     ],
 )
-def test_each_kind_of_difference_has_its_words(recorded: str, sent: str, line: str) -> None:
-    assert differences(body(recorded), body(sent)) == [line]
+def test_rules_say_what_does_not_count(
+    rules: dict[str, list[str]], one: str, other: str, equal: bool
+) -> None:
+    found = Rules.of(**rules)  # type: ignore[arg-type] # one of its lists
+
+    assert (request_key(body(one), found) == request_key(body(other), found)) is equal
+    assert request_key(body(one)) != request_key(body(other))
 
 
-def test_bytes_differ_at_a_byte() -> None:
-    one, other = (replace(body(""), body=data) for data in (b"\xff\x00\x01", b"\xff\x00\x02\x03"))
+def test_a_secret_parameter_of_a_rule_does_not_count() -> None:
+    one, other = (replace(request(), url=f"https://e.test/?tenant={name}") for name in ("a", "b"))
 
-    assert differences(one, other) == ["body: 3 bytes recorded, 4 sent, different from byte 2 on"]
-
-
-def test_several_changes_in_one_text_are_listed_each() -> None:
-    before = "One fish. " + "Nothing to see here. " * 5 + "Red fish."
-    after = before.replace("One", "Two").replace("Red", "Blue")
-
-    (line,) = differences(body(json.dumps({"a": before})), body(json.dumps({"a": after})))
-
-    assert "at character 0: [-One-]{+Two+}" in line
-    assert f"at character {before.index('Red')}: " in line
-    assert "[-Red-]{+Blue+}" in line
+    assert request_key(one) != request_key(other)
+    assert request_key(one, Rules.of(redact=["tenant"])) == request_key(other, Rules.of(redact=["tenant"]))
 
 
-def test_a_change_in_a_huge_text_shows_where_it_begins() -> None:
-    before, after = "a " * 3000 + "end", "b " * 3000 + "end"
+def test_equal_requests_are_answered_in_the_order_they_were_recorded() -> None:
+    index = Index([interaction(), interaction(request("Other")), interaction()])
 
-    (line,) = differences(body(json.dumps({"a": before})), body(json.dumps({"a": after})))
+    assert [index.claim(request_key(request())) for _ in range(3)] == [0, 2, None]
+    assert index.claim(request_key(request("Nobody's"))) is None
+    assert (index.unplayed(), index.waiting()) == ((1,), (1,))
 
-    assert line.startswith("$.a: at character 0: [-a a a")
-    assert len(line) < 1000
+
+def test_an_interaction_given_back_comes_again_in_its_place() -> None:
+    index = Index([interaction() for _ in range(4)])
+    key = request_key(request())
+    claimed = [index.claim(key) for _ in range(3)]
+
+    index.give_back(2)
+    index.give_back(0)
+    index.give_back(0)
+
+    assert claimed == [0, 1, 2]
+    assert index.waiting() == (0, 2, 3)
+    assert index.unplayed() == (3,)
+    assert [index.claim(key) for _ in range(4)] == [0, 2, 3, None]
 
 
-def test_a_change_inside_one_huge_word_is_shown_and_not_its_beginning() -> None:
-    before, after = ("data:image/png;base64," + "A" * 5000 + end for end in ("BBB", "CCC"))
+def test_many_threads_claim_each_interaction_once() -> None:
+    index = Index([interaction() for _ in range(2000)])
+    key = request_key(request())
+    start = threading.Barrier(8)
 
-    (line,) = differences(body(json.dumps({"a": before})), body(json.dumps({"a": after})))
+    def claim_all(_: int) -> list[int]:
+        start.wait()
+        return list(iter(lambda: index.claim(key), None))
 
-    assert line == f"$.a: at character 5022: ...{'A' * 30}[-BBB-]{{+CCC+}}"
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = [place for places in threads.map(claim_all, range(8)) for place in places]
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert sorted(found) == list(range(2000))
+
+
+def test_rules_hold_for_what_is_recorded() -> None:
+    rules = Rules.of(ignore=["$.user"])
+    index = Index([interaction(request(user="a")), interaction(request(user="b"))], rules)
+
+    assert [index.claim(request_key(request(user="c"), rules)) for _ in range(3)] == [0, 1, None]
+    assert index.rules is rules
+
+
+def test_default_rules_take_the_keys_that_are_there() -> None:
+    item = replace(interaction(), key="known already")
+
+    assert Index([item]).claim("known already") == 0
+    assert Index([item], Rules.of(ignore=["$.a"])).claim(request_key(request())) == 0
+
+
+def test_an_index_of_a_thousand_long_prompts_is_made_at_once() -> None:
+    items = [replace(interaction(), key=str(number)) for number in range(1000)]
+    long = replace(items[0].request, body=b'{"a": "' + b"word " * 6000 + b'"}')
+
+    start = time.process_time()
+    Index([replace(item, request=long) for item in items])
+
+    assert time.process_time() - start < 0.2
 
 
 def test_leaves_are_the_whole_value() -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from aquila.cassette.disk import read, write
-from aquila.cassette.exclusive import exclusive
-from aquila.cassette.format import assemble, render
-from aquila.cassette.match import request_key
+from aquila.cassette.file.disk import read, write
+from aquila.cassette.file.exclusive import exclusive
+from aquila.cassette.file.format import assemble, render
+from aquila.cassette.matching.match import request_key
+from aquila.cassette.matching.rules import DEFAULT_RULES
 from aquila.cassette.store import Store
 from aquila.errors import CassetteError
 from tests.tapes import interaction, request
@@ -104,7 +105,7 @@ def test_what_another_process_has_written_stays_in_its_place(path: Path) -> None
 def test_an_interaction_is_replaced_although_the_file_has_changed(path: Path) -> None:
     ours, theirs = another_process(path), another_process(path)
     key = request_key(request("A"))
-    slot = ours.reserve(key, ours.replaceable())
+    slot = ours.reserve(key, ours.replaceable(DEFAULT_RULES))
     put(theirs, "theirs")
 
     ours.finish(slot, interaction(request("A"), source="ours"))
@@ -116,8 +117,8 @@ def test_an_interaction_is_replaced_although_the_file_has_changed(path: Path) ->
 def test_two_that_replace_the_same_interaction_both_stay(path: Path) -> None:
     ours, theirs = another_process(path), another_process(path)
     key = request_key(request("A"))
-    slot = ours.reserve(key, ours.replaceable())
-    again = theirs.reserve(key, theirs.replaceable())
+    slot = ours.reserve(key, ours.replaceable(DEFAULT_RULES))
+    again = theirs.reserve(key, theirs.replaceable(DEFAULT_RULES))
     theirs.finish(again, interaction(request("A"), chunks=[(1, b"theirs")]))
 
     ours.finish(slot, interaction(request("A"), chunks=[(1, b"ours")]))
@@ -196,7 +197,7 @@ def test_a_save_waits_for_another_process_and_a_request_does_not(path: Path) -> 
     saving.join(0.1)
     assert saving.is_alive()
     ours.reserve("d", {})
-    ours.replaceable()
+    ours.replaceable(DEFAULT_RULES)
     assert prompts(path) == ["A", "B"]
 
     enough.set()

@@ -2,23 +2,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+import aquila
 from aquila.cassette import RecordTransport
-from aquila.cassette.disk import read as read_cassette
-from aquila.cassette.disk import write
+from aquila.cassette.file.disk import read as read_cassette
+from aquila.cassette.file.disk import write
 from aquila.cassette.interaction import Interaction
-from aquila.cassette.tape import unfinished
+from aquila.cassette.tape import Tape, unfinished
 from aquila.errors import CassetteError, ConfigError, ConnectionFailed, ConnectTimeout
 from aquila.testing import Answer, ScriptedTransport
 from tests.tapes import HELLO, KEY, EchoTransport, echoed, read, record, request, scripted
+from tests.wire import answer
 
 
 @pytest.fixture(autouse=True)
@@ -258,7 +262,7 @@ async def test_a_broken_cassette_stops_before_anything_is_sent(tmp_path: Path) -
     write(tmp_path / "a.yaml", "version: 1\n")
     inner = scripted(*HELLO)
 
-    with pytest.raises(CassetteError, match="interactions: is not a list"):
+    with pytest.raises(CassetteError, match="line 1: the file has no `interactions`"):
         await record(tmp_path / "a.yaml", inner, request())
 
     assert inner.requests == []
@@ -307,3 +311,26 @@ async def test_what_describes_an_encoded_body_is_not_kept_with_the_decoded_one(t
     await record(tmp_path / "a.yaml", inner, request())
 
     assert only(tmp_path / "a.yaml").headers == {"content-type": "text/event-stream"}
+
+
+async def test_a_client_hears_of_a_cassette_that_is_slow_to_be_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Tape.finish
+
+    def slow(self: Tape, *args: Any) -> None:
+        # Longer than a client waits for the end of a body behind the last event.
+        time.sleep(0.3)
+        finish(self, *args)
+
+    monkeypatch.setattr(Tape, "finish", slow)
+    path = tmp_path / "a.yaml"
+    recording = RecordTransport(scripted(*answer("Hello")), path, secrets=["Hello"])
+
+    with pytest.raises(CassetteError, match="was not saved"):
+        await aquila.ask("Hi", transport=recording, api_key="example-credential-1")
+
+    assert not path.exists()
+    whole = RecordTransport(scripted(*answer("Hello")), path)
+    assert (await aquila.ask("Hi", transport=whole, api_key="example-credential-1")).text == "Hello"
+    assert path.exists(), "what is recorded is on the disk when the call returns"

@@ -1,24 +1,23 @@
 from __future__ import annotations
 
-import base64
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aquila.cassette.redact import (
-    Secret,
-    environment_secrets,
-    find_leak,
+from aquila.cassette.secrets.redact import (
+    redact_body,
+    redact_chunks,
     redact_request_headers,
     redact_response_headers,
     redact_url,
-    request_secrets,
-    written_fields,
 )
-from tests.tapes import KEY, interaction, request
+from aquila.cassette.secrets.secret import request_secrets
+from tests.planted_secrets import PLANTED, planting
+from tests.tapes import HELLO, KEY, request
 
 
 def test_credentials_in_headers_are_replaced_whatever_their_case() -> None:
@@ -78,101 +77,163 @@ def test_credentials_in_a_url_are_replaced(url: str, clean: str) -> None:
     assert redact_url(url) == clean
 
 
-def test_the_environment_knows_its_secrets_by_name() -> None:
-    environ = {
-        "MY_API_KEY": "12345678",
-        "GH_token": "abcdefgh",
-        "DB_PASSWORD": "short",
-        "HOME": "/home/somebody",
+def test_a_project_names_further_headers_and_parameters() -> None:
+    names = frozenset({"tenant_id"})
+
+    assert redact_request_headers({"Tenant-Id": "a", "accept": "*/*"}, names) == {
+        "tenant-id": "[redacted]",
+        "accept": "*/*",
+    }
+    assert redact_response_headers({"tenant-id": "a"}, names) == {"tenant-id": "[redacted]"}
+    assert redact_url("https://e.test/?tenant-id=a&b=c", names) == "https://e.test/?tenant-id=[redacted]&b=c"
+
+
+def test_a_url_in_a_header_loses_its_credentials() -> None:
+    assert redact_response_headers({"Location": "https://e.test/f?sig=abc&n=1"}) == {
+        "location": "https://e.test/f?sig=[redacted]&n=1"
     }
 
-    assert environment_secrets(environ) == (
-        Secret("the value of MY_API_KEY", "12345678"),
-        Secret("the value of GH_token", "abcdefgh"),
-    )
+
+def test_a_request_keeps_all_of_its_bytes_but_the_secret_ones() -> None:
+    body = b'{"b" : 1,\n"tools": [{"type":"mcp","authorization":"abc", "a":[1.0,\t2]}]}'
+
+    assert redact_body(body) == body.replace(b"abc", b"[redacted]")
 
 
-def test_a_request_knows_its_own_credentials() -> None:
-    found = request_secrets(
-        "https://u:p%40ssword@e.test/?key=query-secret", {"Authorization": f"Bearer {KEY}"}
-    )
+def test_what_has_no_secret_is_the_same_object() -> None:
+    body = request().body
 
-    assert [secret.value for secret in found] == [KEY, "query-secret", "p@ssword"]
+    assert redact_body(body) is body
+
+
+@pytest.mark.parametrize(
+    ("body", "clean"),
+    [
+        (b"client_id=a&client_secret=b&api%5Fkey=c&token=d", b"client_id=a&client_secret=[redacted]&api%5Fkey=[redacted]&token=d"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="api_key"\r\n\r\nabc\r\n--x\r\n\r\n--x--\r\n',
+            b'--x\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n[redacted]\r\n--x\r\n\r\n--x--\r\n',
+        ),
+        (
+            b'--x\r\ncontent-disposition: form-data; name=f; filename="password"\r\n\r\nabc\r\n--x--\r\n',
+            b'--x\r\ncontent-disposition: form-data; name=f; filename="password"\r\n\r\nabc\r\n--x--\r\n',
+        ),
+        (
+            b'{"error":{"message":"Rate limit reached for m in organization org-AbC123 on requests per min (RPM): 3"}}',
+            b'{"error":{"message":"Rate limit reached for m in organization [redacted] on requests per min (RPM): 3"}}',
+        ),
+        (b'{"o":"org-abcdefghij0123456789ABCD"}', b'{"o":"[redacted]"}'),
+        (b'{"m":"Project `proj_abc123` has no access"}', b'{"m":"Project `[redacted]` has no access"}'),
+        (b'{"m":"line\\nproj_abcdefghij0123456789"}', b'{"m":"line\\n[redacted]"}'),
+        (
+            b'{"m":"Incorrect API key provided: sk-abc***xyz. You can"}',
+            b'{"m":"Incorrect API key provided: [redacted]. You can"}',
+        ),
+        (
+            b'{"m":"Incorrect API key provided: my-te*****mock. You can"}',
+            b'{"m":"Incorrect API key provided: [redacted]. You can"}',
+        ),
+    ],
+)  # fmt: skip
+def test_forms_and_the_words_of_errors_are_redacted(body: bytes, clean: bytes) -> None:
+    assert redact_body(body) == clean
+    assert redact_body(clean) is clean
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"**bold** and ***both***, *** and a rule\n***\n",
+        b"org-chart, project-plan, proj_config and org-wide rules of 2024",
+        b'{"token": "a", "key": "b", "secret": "c", "logprobs": [{"token": " the"}]}',
+        b'{"properties": {"password": {"type": "string"}}, "required": ["password"]}',
+        b'{"max_tokens": 5, "password": 5, "cookie": null}',
+        b"password=secret is prose and no form",
+        b"",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_what_only_looks_like_a_secret_stays(body: bytes) -> None:
+    assert redact_body(body) == body
+
+
+def test_the_arguments_of_a_tool_are_redacted_across_events() -> None:
+    pieces = ['{"user": "me", "pass', 'word": "', "hunt", "er2", '", "n": 1}']
+    body = b"".join(_arguments(piece) for piece in pieces)
+
+    clean = redact_body(body)
+
+    assert _joined(clean) == '{"user": "me", "password": "[redacted]", "n": 1}'
+    assert clean.count(b"\n\n") == len(pieces)
+    assert redact_body(clean) == clean
 
 
 @settings(deadline=None)
-@given(
-    st.text(st.characters(codec="utf-8"), min_size=8, max_size=20),
-    st.binary(max_size=5),
-    st.binary(max_size=5),
-)
-def test_a_known_value_is_found_plain_and_in_base64_at_any_offset(
-    value: str, before: bytes, after: bytes
+@given(planting(), planting(), st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), max_size=60))
+def test_a_value_is_replaced_in_whatever_pieces_it_comes(
+    first: Callable[[str], bytes], second: Callable[[str], bytes], takes: list[tuple[int, int]]
 ) -> None:
-    plain = before + value.encode() + after
+    texts = [first(PLANTED).decode(), second(PLANTED).decode()]
+    body = b""
+    for index, size in (*takes, (0, 10**6), (1, 10**6)):
+        body += _arguments(texts[index][:size], index)
+        texts[index] = texts[index][size:]
 
-    for data in (plain, base64.b64encode(plain), base64.urlsafe_b64encode(plain)):
-        assert find_leak([("body", data)], [Secret("it", value)]) is not None
+    clean = redact_body(body)
 
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "sk-abcdefghij0123456789",
-        "use sk-ant-api03-abcdefghij0123456789.",
-        "sk-proj-abc_DEF-0123456789012345",
-        "Authorization: Bearer abc0123456789012345",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijk",
-        "org-abcdefghij0123456789ABCD",
-        "AIza" + "a1B2c" * 7,
-        "__cf_bm=abc.def-0123",
-    ],
-)
-def test_the_shape_of_a_key_is_enough(text: str) -> None:
-    assert find_leak([("body", text.encode())], ()) is not None
+    assert _joined(clean, 0) == first("[redacted]").decode()
+    assert _joined(clean, 1) == second("[redacted]").decode()
+    assert redact_body(clean) == clean
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "risk-management-systems-of-2024-and-2025",
-        "sk-learn",
-        "a bearer of good news; Bearer tokens-are-a-good-thing",
-        "gAAAAABsk-abcdefghij0123456789",
-        "task-abcdefghij0123456789",
-        "[redacted]",
-    ],
-)
-def test_prose_and_opaque_blobs_pass(text: str) -> None:
-    assert find_leak([("body", text.encode())], ()) is None
+def test_a_number_that_a_project_names_is_replaced_across_events() -> None:
+    clean = redact_body(_arguments('{"user_id": 12') + _arguments("34}"), {"user_id"})
+
+    assert _joined(clean) == '{"user_id": 0}'
 
 
-def test_a_leak_names_the_json_path_and_never_the_value() -> None:
-    recorded = interaction(request(f"My key is {KEY}"))
+def test_parallel_calls_of_tools_are_not_mixed_up() -> None:
+    pieces = [(0, '{"pass'), (1, '{"a":"'), (0, 'word": "hunter2'), (1, 'kept"}'), (0, '"}')]
 
-    leak = find_leak(written_fields(recorded), [Secret("the value of X_KEY", KEY)])
+    clean = redact_body(b"".join(_arguments(piece, index) for index, piece in pieces))
 
-    assert leak is not None
-    assert (leak.place, leak.kind) == ("request body at $.messages[0].content", "the value of X_KEY")
-    assert KEY not in repr(Secret("x", KEY))
+    assert b"hunter2" not in clean
+    assert b"kept" in clean
 
 
-@pytest.mark.parametrize(
-    ("changed", "place"),
-    [
-        ({"headers": {"x-echo": KEY}}, "response header x-echo"),
-        (
-            {"chunks": interaction(chunks=[(0, KEY[:9].encode()), (1, KEY[9:].encode())]).chunks},
-            "response body",
-        ),
-        ({"request": replace(request(), headers={"x-copy": KEY})}, "request header x-copy"),
-        ({"request": replace(request(), headers={}, url=f"https://e.test/{KEY}")}, "request URL"),
-        ({"request": replace(request(), headers={}, body=KEY.encode())}, "request body"),
-        ({"request": replace(request(), headers={}, body=json.dumps({KEY: 1}).encode())}, "request body"),
-    ],
-)
-def test_every_place_is_searched(changed: dict[str, object], place: str) -> None:
-    leak = find_leak(written_fields(replace(interaction(), **changed)), [Secret("it", KEY)])  # type: ignore[arg-type]
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 400), max_size=12))
+def test_chunks_stay_and_join_to_the_redacted_body_however_they_are_cut(cuts: list[int]) -> None:
+    body = (
+        b'data: {"api_key":"abcdefghijklmnop","x":"org-abcdefghij0123456789"}\n\n'
+        + b"".join(map(_arguments, ['{"password":"hu', 'nter2"}']))
+        + HELLO[0]
+    )
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    chunks = [(float(number), body[start:end]) for number, (start, end) in enumerate(pairwise(bounds))]
 
-    assert leak is not None
-    assert leak.place == place
+    clean = redact_chunks(chunks)
+
+    assert b"".join(data for _, data in clean) == redact_body(body)
+    assert [at for at, _ in clean] == [at for at, _ in chunks]
+
+
+def test_a_chunk_without_a_secret_is_not_touched() -> None:
+    chunks = [(0.0, HELLO[0]), (1.0, b'data: {"api_key":"abcdefg'), (2.0, b'hijk"}\n\n'), (3.0, HELLO[1])]
+
+    clean = redact_chunks(chunks)
+
+    assert (clean[0], clean[3]) == (chunks[0], chunks[3])
+    assert clean[1][1].startswith(b'data: {"api_key":"')
+    assert clean[2][1].endswith(b'"}\n\n')
+
+
+def _arguments(piece: str, index: int = 0) -> bytes:
+    call = {"index": index, "function": {"arguments": piece}}
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'tool_calls': [call]}}]})}\n\n".encode()
+
+
+def _joined(body: bytes, index: int = 0) -> str:
+    events = (json.loads(event.removeprefix("data: ")) for event in body.decode().split("\n\n") if event)
+    calls = (event["choices"][0]["delta"]["tool_calls"][0] for event in events)
+    return "".join(call["function"]["arguments"] for call in calls if call["index"] == index)

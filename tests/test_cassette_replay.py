@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aquila.cassette import RecordTransport, ReplayTransport
-from aquila.cassette.disk import make_folder, write
-from aquila.cassette.format import assemble, render
+from aquila.cassette.file.disk import make_folder, write
+from aquila.cassette.file.format import assemble, render
 from aquila.cassette.interaction import Interaction
 from aquila.errors import (
     AquilaError,
@@ -160,7 +160,7 @@ async def test_a_reader_may_stop_where_it_stopped_but_not_read_on(tmp_path: Path
 
     response = await ReplayTransport(tmp_path / "a.yaml").send(request())
     assert await anext(response.chunks) == HELLO[0]
-    with pytest.raises(CassetteError, match=r"ended by its reader .*time-out\) after 1 chunk, .*=rewrite"):
+    with pytest.raises(CassetteError, match=r"ended by its reader after 1 chunk, .*=rewrite"):
         await anext(response.chunks)
     await response.aclose()
     assert [chunk async for chunk in response.chunks] == []
@@ -170,10 +170,10 @@ async def test_a_missing_file_is_told_with_how_to_record_it(tmp_path: Path) -> N
     with pytest.raises(CassetteMissing) as caught:
         await replay(tmp_path / "a.yaml", request())
 
-    assert f"{tmp_path / 'a.yaml'} does not exist; record it: AQUILA_CASSETTES=once pytest " in str(
-        caught.value
-    )
-    assert "test_a_missing_file_is_told_with_how_to_record_it" in str(caught.value)
+    said = str(caught.value)
+    assert f"{tmp_path / 'a.yaml'} does not exist; record it: pytest tests/test_cassette_replay.py::" in said
+    assert said.endswith("test_a_missing_file_is_told_with_how_to_record_it --aquila-record=once")
+    assert caught.value.reason == "cassette_not_found"
 
 
 async def test_outside_of_pytest_the_command_is_the_users(
@@ -194,7 +194,8 @@ async def test_a_drifted_prompt_is_told_with_its_words(tmp_path: Path) -> None:
     said = str(caught.value)
     assert "the nearest is 1, which differs in $.messages[0].content: at character 10: Answer in " in said
     assert "[-English-]{+French+} (and 1 more)" in said
-    assert "AQUILA_CASSETTES=rewrite pytest " in said
+    assert "test_a_drifted_prompt_is_told_with_its_words --aquila-record=rewrite" in said
+    assert (caught.value.reason, caught.value.number) == ("no_match", 1)
     assert caught.value.diff.splitlines()[1] == "$.seed: 1 -> 2"
     assert pickle.loads(pickle.dumps(caught.value)).__notes__ == [caught.value.diff]  # noqa: S301
     assert not caught.value.retryable

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aquila.cassette import resolve_mode, use, wrap
-from aquila.cassette.disk import read as read_cassette
+from aquila.cassette.file.disk import read as read_cassette
 from aquila.errors import CassetteMismatch, CassetteMissing, ConfigError
 from aquila.settings import Settings, read_settings
 from aquila.transport.base import Transport

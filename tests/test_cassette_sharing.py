@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from aquila.cassette import Scope, use, wrap
-from aquila.cassette.disk import read as read_cassette
+from aquila.cassette.file.disk import read as read_cassette
 from aquila.errors import CassetteError, CassetteMismatch, ConfigError, ConnectionFailed
 from aquila.settings import Settings, read_settings
 from aquila.testing import Answer, ScriptedTransport
@@ -116,6 +116,7 @@ async def test_a_client_recording_all_replaces_only_what_was_there_before(settin
     assert recorded(settings) == [*serials(1), b"old", *serials(2, 3)]
 
 
+@pytest.mark.aquila_unplayed("ignore")
 async def test_a_call_may_name_its_own_cassette_and_the_client_wins_over_the_block(
     settings: Settings,
 ) -> None:

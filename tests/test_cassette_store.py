@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from aquila.cassette.disk import read, write
-from aquila.cassette.format import assemble, render
-from aquila.cassette.match import request_key
+from aquila.cassette.file.disk import read, write
+from aquila.cassette.file.format import assemble, render
+from aquila.cassette.matching.match import request_key
+from aquila.cassette.matching.rules import DEFAULT_RULES
 from aquila.cassette.store import open_store
 from aquila.errors import CassetteError
 from tests.tapes import interaction, request
@@ -39,7 +40,7 @@ def test_an_equal_interaction_is_replaced_and_the_others_stay(tmp_path: Path) ->
     path = tmp_path / "a.yaml"
     write(path, assemble(render(interaction(request(text))) for text in ("A", "B", "C")))
     store = open_store(path)
-    replaceable = store.replaceable()
+    replaceable = store.replaceable(DEFAULT_RULES)
     key = request_key(request("B"))
 
     for end in ("complete", "cut"):
@@ -54,7 +55,7 @@ def test_a_replaced_interaction_stays_until_the_new_one_has_ended(tmp_path: Path
     write(path, assemble([render(interaction(request("A")))]))
     store = open_store(path)
 
-    store.release(store.reserve(request_key(request("A")), store.replaceable()))
+    store.release(store.reserve(request_key(request("A")), store.replaceable(DEFAULT_RULES)))
     store.finish(store.reserve("b", {}), interaction(request("B")))
 
     assert prompts(path) == ["A", "B"]
@@ -159,7 +160,7 @@ def test_files_that_a_killed_process_left_behind_do_no_harm(tmp_path: Path) -> N
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from aquila.cassette.disk import write
+from aquila.cassette.file.disk import write
 from aquila.errors import CassetteError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 path = Path(sys.argv[1])

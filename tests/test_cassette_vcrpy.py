@@ -11,8 +11,8 @@ import pytest
 import vcr
 import yaml
 
-from aquila.cassette.disk import read as read_cassette
-from aquila.cassette.disk import write
+from aquila.cassette.file.disk import read as read_cassette
+from aquila.cassette.file.disk import write
 from aquila.cassette.interaction import Interaction
 from aquila.errors import CassetteError, ConnectionFailed
 from aquila.testing import Answer, ScriptedTransport

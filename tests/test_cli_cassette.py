@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from aquila.cassette.disk import write
+from aquila.cassette.file.disk import write
 from aquila.cassette.interaction import Failure
 from aquila.cli.cassette import app
 from aquila.errors import ConfigError
@@ -22,9 +24,10 @@ def ls(*arguments: str | Path) -> tuple[int, list[str]]:
 def test_each_cassette_has_a_line_and_the_whole_a_total(tmp_path: Path) -> None:
     recorded_at = datetime.now(UTC) - timedelta(days=40, hours=1)  # noqa: TID251 - ages are told against today
     usage = {"input": 1200, "output": 34, "cached": 0}
+    cost = Decimal("0.00042")
     save(
         tmp_path / "jobs" / "explain.yaml",
-        interaction(model="tiny-1", usage=usage, recorded_at=recorded_at),
+        interaction(model="tiny-1", usage=usage, cost_usd=cost, recorded_at=recorded_at),
         interaction(request("B"), model="tiny-2", end="cut"),
     )
     failure = Failure(error="ConnectionFailed", message="refused")
@@ -36,12 +39,46 @@ def test_each_cassette_has_a_line_and_the_whole_a_total(tmp_path: Path) -> None:
 
     assert code == 0
     assert [line.split() for line in lines[:-1]] == [
-        ["NAME", "INTERACTIONS", "MODEL", "TOKENS", "SIZE", "AGE", "END"],
-        ["down", "1", "-", "0", str((tmp_path / "down.yaml").stat().st_size), "B", "-", "ConnectionFailed"],
-        ["jobs/explain", "2", "tiny-1,", "tiny-2", "1,234", f"{size / 1000:.1f}", "kB", "40d", "1", "complete,", "1", "cut"],
-        ["none", "0", "-", "0", "28", "B", "-", "empty"],
+        ["NAME", "INTERACTIONS", "TURNS", "MODEL", "TOKENS", "COST", "SIZE", "AGE", "END"],
+        ["down", "1", "0", "-", "0", "-", str((tmp_path / "down.yaml").stat().st_size), "B", "-", "ConnectionFailed"],
+        ["jobs/explain", "2", "2", "tiny-1,", "tiny-2", "1,234", "$0.00042", f"{size / 1000:.1f}", "kB", "40d",
+         "1", "complete,", "1", "cut"],
+        ["none", "0", "0", "-", "0", "-", "28", "B", "-", "empty"],
     ]  # fmt: skip
-    assert lines[-1].startswith("3 cassettes, 3 interactions, 1,234 tokens, ")
+    assert lines[-1].startswith("3 cassettes, 3 interactions, 1,234 tokens, $0.00042, ")
+
+
+def test_a_machine_reads_the_same_facts_as_json(tmp_path: Path) -> None:
+    recorded_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    usage = {"input": 10, "output": 2, "cached": 0}
+    save(
+        tmp_path / "jobs" / "explain.yaml",
+        interaction(model="tiny-1", usage=usage, cost_usd=Decimal("0.5"), recorded_at=recorded_at),
+    )
+    write(tmp_path / "bad.yaml", "version: 7\n")
+
+    done = CliRunner().invoke(app, ["ls", "--json", str(tmp_path)])
+
+    bad, good = json.loads(done.output)
+    assert done.exit_code == 1
+    assert bad["name"] == "bad"
+    assert "expected 1" in bad["broken"]
+    assert {name: good[name] for name in ("name", "interactions", "turns", "models", "tokens", "ends", "edited", "broken")} == {
+        "name": "jobs/explain", "interactions": 1, "turns": 1, "models": ["tiny-1"], "tokens": 12,
+        "ends": {"complete": 1}, "edited": False, "broken": None,
+    }  # fmt: skip
+    assert Decimal(good["cost_usd"]) == Decimal("0.5")
+    assert good["recorded_at"] == "2026-01-02T03:04:05+00:00"
+    assert good["bytes"] == (tmp_path / "jobs" / "explain.yaml").stat().st_size
+
+
+def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
+    save(tmp_path / "a\x1b[2J\nb.yaml", interaction(model="tiny\x1b[2J"))
+
+    _, lines = ls(tmp_path)
+
+    assert "\x1b" not in "".join(lines)
+    assert lines[1].startswith("a␛[2J b ")
 
 
 def test_a_broken_cassette_is_listed_with_the_reason_and_fails(tmp_path: Path) -> None:
@@ -52,7 +89,8 @@ def test_a_broken_cassette_is_listed_with_the_reason_and_fails(tmp_path: Path) -
 
     assert code == 1
     assert lines[1].split()[:2] == ["good", "1"]
-    assert lines[2].startswith(f"bad: broken: {tmp_path / 'bad.yaml'}, version: is 7, expected 1")
+    assert lines[2].startswith(f"bad: broken: {tmp_path / 'bad.yaml'}, ")
+    assert "is 7, expected 1" in lines[2]
     assert lines[3].endswith(", 1 broken")
 
 

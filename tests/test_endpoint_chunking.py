@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aquila.cassette.parse import load
+from aquila.cassette.file.parse import load
 from aquila.endpoint import Decoder
 from aquila.events import Event
 from tests import responses_wire

@@ -25,7 +25,7 @@ def no_transport(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -
     async def refuse(self: object, request: Request) -> None:
         raise AssertionError(f"a replay sent a request to {request.url}")
 
-    if not pytestconfig.getoption("--record"):
+    if not pytestconfig.getoption("--aquila-record"):
         monkeypatch.setattr(LocalTransport, "send", refuse)
         monkeypatch.setattr(OpenAITransport, "send", refuse)
 

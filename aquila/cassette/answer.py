@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from aquila.endpoint.counts import read_usage
+from aquila.response import Usage
+
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2,}")
-_TERMINAL = re.compile(
-    rb"(?:^|[\r\n])(?:data: ?\[DONE\]|event: ?(?:response\.(?:completed|failed|incomplete)|message_stop)[\r\n]"
-    rb'|data: ?\{[^\r\n]*"type": ?"response\.(?:completed|failed|incomplete)")'
-)
+#: The same where all lines end in LF, five times as fast.
+_BLANK_LF_LINE = re.compile(rb"\n{2,}")
+_DONE = re.compile(rb"data: ?\[DONE\]")
+_LAST_TYPES = rb"(?:response\.(?:completed|failed|incomplete)|message_stop|transcript\.text\.done)"
+_LAST_NAME = re.compile(rb"event: ?" + _LAST_TYPES + rb"(?=[\r\n])")
+_LAST_TYPE = re.compile(rb'"type": ?"' + _LAST_TYPES + b'"')
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
 def is_event_stream(headers: Mapping[str, str]) -> bool:
@@ -22,7 +29,8 @@ def is_event_stream(headers: Mapping[str, str]) -> bool:
 
 def split_events(body: bytes) -> list[bytes]:
     """Cut a body after each event. Joined, the pieces are the body again."""
-    ends = [match.end() for match in _BLANK_LINE.finditer(body)]
+    blank_line = _BLANK_LINE if b"\r" in body else _BLANK_LF_LINE
+    ends = [match.end() for match in blank_line.finditer(body)]
     cuts = [0, *ends, len(body)]
     return [body[start:end] for start, end in pairwise(cuts) if end > start]
 
@@ -30,22 +38,71 @@ def split_events(body: bytes) -> list[bytes]:
 def is_finished(body: bytes, headers: Mapping[str, str]) -> bool:
     """Tell whether the answer is whole although its reader stopped before the source ended.
 
-    It is when its terminal event came (`[DONE]`, `response.completed`, `response.failed`, `response.incomplete`), or
-    as many bytes as `content-length` promised.
+    It is when its terminal event came (`[DONE]`, `response.completed`, `response.failed`, `response.incomplete`,
+    `message_stop`, `transcript.text.done`), or as many bytes as `content-length` promised.
     """
-    return _TERMINAL.search(body) is not None or headers.get("content-length") == str(len(body))
+    return headers.get("content-length") == str(len(body)) or _has_last_event(body)
+
+
+def _has_last_event(body: bytes) -> bool:
+    if _at_line_start(_DONE, body) is not None:
+        return True
+    starts = (_at_line_start(_LAST_NAME, body), _typed_line(body))
+    start = min((start for start in starts if start is not None), default=None)
+    if start is None:
+        return False
+    # The last event may hold the whole answer again, so the beginning of it is not enough.
+    return _BLANK_LINE.search(body, start) is not None or _is_json(_data(body[start:]))
+
+
+def _at_line_start(pattern: re.Pattern[bytes], body: bytes) -> int | None:
+    found = (match.start() for match in pattern.finditer(body))
+    return next((at for at in found if body[at - 1 : at] in {b"", b"\n", b"\r"}), None)
+
+
+def _typed_line(body: bytes) -> int | None:
+    """Find the first line of data whose type says that it is the last, without looking at a byte twice."""
+    line = searched = 0
+    for match in _LAST_TYPE.finditer(body):
+        line_end = max(body.rfind(end, searched, match.start()) for end in (b"\n", b"\r"))
+        line = line if line_end < 0 else line_end + 1
+        searched = match.start()
+        if body.startswith(b"data:", line):
+            return line
+    return None
+
+
+def _data(event: bytes) -> bytes:
+    return b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def model_and_usage(body: bytes) -> tuple[str | None, dict[str, int] | None]:
     """Find the model as served and the tokens used: `input`, `output`, `cached`. None where the answer is silent."""
+    model, usage = model_and_counts(body)
+    if usage is None:
+        return model, None
+    counts = {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cached_tokens}
+    return model, {name: count or 0 for name, count in counts.items()}
+
+
+def model_and_counts(body: bytes) -> tuple[str | None, Usage | None]:
+    """Find the model as served and all that the provider counted. None where the answer is silent."""
     model: str | None = None
-    usage: dict[str, int] | None = None
+    usage: Usage | None = None
     for document in _documents(body):
         inner = document.get("response")
         for source in (document, inner) if isinstance(inner, dict) else (document,):
             name = source.get("model")
             model = name if isinstance(name, str) else model
-            usage = _tokens(source.get("usage")) or usage
+            usage = _counts(source.get("usage")) or usage
     return model, usage
 
 
@@ -66,17 +123,13 @@ def _documents(body: bytes) -> Iterator[dict[str, Any]]:
 def _telling(texts: list[bytes]) -> list[bytes]:
     # A long stream repeats its model in each event; one of them and those with usage tell everything.
     first = next((text for text in texts if b'"model"' in text), b"")
-    return [first, *(text for text in texts if b'"usage"' in text)]
+    return [first, *(text for text in texts if _USAGE.search(text) is not None)]
 
 
-def _tokens(usage: object) -> dict[str, int] | None:
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
-    counts = {
-        "input": usage.get("prompt_tokens", usage.get("input_tokens")),
-        "output": usage.get("completion_tokens", usage.get("output_tokens", 0)),
-        "cached": details.get("cached_tokens") if isinstance(details, dict) else 0,
-    }
-    known = {name: count if isinstance(count, int) else 0 for name, count in counts.items()}
-    return known if isinstance(counts["input"], int) else None
+def _counts(wire: object) -> Usage | None:
+    for inputs, outputs in (("prompt", "completion"), ("input", "output")):
+        usage = read_usage(wire, inputs=inputs, outputs=outputs)
+        if usage is not None and usage.input_tokens is not None:
+            # What only takes text in, such as embeddings, does not count what it gives.
+            return usage if usage.output_tokens is not None else replace(usage, output_tokens=0)
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from aquila.transport.base import Request
@@ -59,6 +60,8 @@ class Interaction:
     model: str | None = None
     #: Tokens: `input`, `output`, `cached`; None if the answer does not say.
     usage: Mapping[str, int] | None = None
+    #: The price in US dollars on the day of recording; None if it is not known.
+    cost_usd: Decimal | None = None
     #: `written` marks a fixture written by hand from a specification; None a recording.
     source: str | None = None
     #: True when the body was changed by hand, so that its chunk boundaries and times no longer hold.
@@ -73,6 +76,7 @@ class Interaction:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it ended at the provider's: not for want of a connection, and not because its reader stopped."""
-        unanswered = self.failure is not None and self.status == NO_ANSWER_STATUS
-        return not unanswered and self.end not in {"cut", "abandoned"}
+        """Whether it ended at the provider's: not for want of a connection, and not because its reader gave up."""
+        failure = self.failure
+        gone = failure is not None and (failure.seconds is not None or self.status == NO_ANSWER_STATUS)
+        return not gone and self.end not in {"cut", "abandoned"}

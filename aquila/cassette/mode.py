@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
+from aquila.cassette.defaults import DEFAULTS
 from aquila.errors import ConfigError
 from aquila.settings import Settings
 
@@ -17,12 +18,16 @@ _SUFFIX = ".yaml"
 
 
 def resolve_mode(explicit: str | None, settings: Settings) -> Mode:
-    """Choose the mode: the explicit one, else `AQUILA_CASSETTES`, else `none` in tests and CI, else `off`.
+    """Choose the mode.
+
+    It is the explicit one, else that of `pytest --aquila-record`, else `AQUILA_CASSETTES`, else `none` in tests and CI,
+    else `off`.
 
     Raises:
         ConfigError: There is no such mode.
     """
-    return check_mode(explicit or settings.cassettes or ("none" if settings.testing else "off"))
+    chosen = explicit or DEFAULTS.mode or settings.cassettes
+    return check_mode(chosen or ("none" if settings.testing else "off"))
 
 
 def check_mode(mode: str) -> Mode:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio
 from anyio import to_thread
 
 from aquila.cassette import session
 from aquila.cassette.interaction import End, Failure
-from aquila.cassette.match import request_key
+from aquila.cassette.matching.match import as_written, request_key
+from aquila.cassette.matching.rules import Rules
 from aquila.cassette.mode import Mode
-from aquila.cassette.redact import Secret, environment_secrets
+from aquila.cassette.secrets.secret import environment_secrets
 from aquila.cassette.slot import Slot
 from aquila.cassette.store import Replaceable, Store, open_store
 from aquila.cassette.tape import Tape
+from aquila.cassette.tee import RecordedResponse, timeout_behind
 from aquila.errors import ConnectionFailed, TimeoutExceeded
 from aquila.transport.base import Request, Transport, TransportResponse
+from aquila.transport.unbroken import unbroken
 
 
 def utc_now() -> datetime:
@@ -35,11 +37,12 @@ class Recorder:
 
     Args:
         path: The cassette; nothing is read or written before the first request.
-        secrets: Values that must not be written, besides those of the environment and of the request itself.
+        rules: What is compared and hidden; None for the defaults.
         mode: `all` puts an interaction in the place of an equal one that was in the file before this process's
             recording, None in the place of one from before this recorder's; `rewrite` drops all that was there before
             this process's recording; in the others all are kept and new ones follow. In `once` nothing is written
             until an answer has come to its end.
+        waits: Whether recordings wait for the verdict on the test that runs, if there is one.
         clock: Seconds, for the times of chunks.
         now: The time of day, aware.
     """
@@ -48,14 +51,16 @@ class Recorder:
         self,
         path: Path,
         *,
-        secrets: Iterable[str] = (),
+        rules: Rules | None = None,
         mode: Mode | None = None,
+        waits: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._path = path
-        self._given = tuple(Secret("a secret given to the recorder", value) for value in secrets if value)
+        self._rules = rules or Rules()
         self._mode = mode
+        self._waits = waits
         self._clock = clock
         self._now = now
         self._store: Store | None = None
@@ -64,6 +69,8 @@ class Recorder:
         self._tapes: set[Tape] = set()
         #: Those that may wait for a reason to make the file.
         self._waiting: list[Slot] = []
+        #: Answers and failures recorded so far.
+        self.recordings = 0
 
     async def send(self, inner: Transport, request: Request) -> TransportResponse:
         """Send a request through `inner`, without content encoding, and record what comes.
@@ -74,36 +81,71 @@ class Recorder:
             TimeoutExceeded: It took too long, which is recorded.
             AquilaError: What else `inner` raises.
         """
-        tape = self._tape(request)
-        plain = replace(request, headers={**request.headers, "accept-encoding": "identity"})
+        tape = self.begin(request)
         try:
-            response = await inner.send(plain)
+            response = await inner.send(uncompressed(request))
         except (ConnectionFailed, TimeoutExceeded) as error:
             await self.finish(tape, "error", error)
             raise
-        except BaseException:
-            tape.discard()
-            self._tapes.discard(tape)
+        except BaseException as error:
+            if (timeout := timeout_behind(error)) is not None:
+                await self.finish(tape, "error", timeout)
+            else:
+                self.give_up(tape)
             raise
         tape.answered(response.status, response.headers)
-        return _RecordedResponse(response, _Tee(response.chunks, tape, self))
+        return RecordedResponse(response, tape, self.finish)
 
-    async def finish(
-        self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None
-    ) -> None:
-        """Write a tape, whole even when the reader is being cancelled.
+    def begin(self, request: Request) -> Tape:
+        """Take a place in the file for a request that starts now.
+
+        Raises:
+            CassetteError: The cassette is broken or cannot be written.
+        """
+        store = self._opened()
+        # Requests are equal by the rules of this recording; the file keeps the key that everybody computes alike.
+        slot = store.reserve(
+            request_key(request, self._rules), self._replaceable, mode=self._mode, waits=self._waits
+        )
+        if self._mode == "once":
+            self._waiting.append(slot)
+        tape = Tape(
+            store,
+            slot,
+            request,
+            key=request_key(as_written(request, self._rules)),
+            rules=self._rules,
+            secrets=environment_secrets(os.environ),
+            clock=self._clock,
+            recorded_at=self._now(),
+        )
+        self._tapes.add(tape)
+        return tape
+
+    def end(self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None) -> None:
+        """Write a tape.
 
         Raises:
             CassetteError: A secret is still inside, or the file cannot be written.
         """
-        failure = None
-        if error is not None:
-            seconds = error.seconds if isinstance(error, TimeoutExceeded) else None
-            message = str(error).encode(errors="backslashreplace").decode()
-            failure = Failure(error=type(error).__name__, message=message, seconds=seconds)
+        self.recordings += tape in self._tapes
         self._tapes.discard(tape)
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(tape.finish, end, failure)
+        tape.finish(end, None if error is None else _failure(error))
+
+    async def finish(
+        self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None
+    ) -> None:
+        """Write a tape in a thread, whole even when the reader is being cancelled.
+
+        Raises:
+            CassetteError: A secret is still inside, or the file cannot be written.
+        """
+        await unbroken(to_thread.run_sync(self.end, tape, end, error))
+
+    def give_up(self, tape: Tape) -> None:
+        """Record nothing of a request that got no answer and met no failure of the network."""
+        tape.discard()
+        self._tapes.discard(tape)
 
     def close(self) -> None:
         """Write what has come of answers that nobody finished reading. The recorder may be used again.
@@ -123,27 +165,9 @@ class Recorder:
                 store = open_store(self._path, rewrite=self._mode == "rewrite")
                 if self._mode in {None, "all"}:
                     recorded = session.renewed(self._path) if self._mode else frozenset()
-                    self._replaceable = store.replaceable(but=recorded)
+                    self._replaceable = store.replaceable(self._rules, but=recorded)
                 self._store = store
             return self._store
-
-    def _tape(self, request: Request) -> Tape:
-        store = self._opened()
-        key = request_key(request)
-        slot = store.reserve(key, self._replaceable, mode=self._mode)
-        if self._mode == "once":
-            self._waiting.append(slot)
-        tape = Tape(
-            store,
-            slot,
-            request,
-            key=key,
-            secrets=(*self._given, *environment_secrets(os.environ)),
-            clock=self._clock,
-            recorded_at=self._now(),
-        )
-        self._tapes.add(tape)
-        return tape
 
 
 class RecordTransport:
@@ -156,8 +180,12 @@ class RecordTransport:
         inner: Does the sending; closed with this transport.
         path: The cassette file.
         secrets: Values that must not be written, besides those of the environment and of the request itself.
+        rules: What is compared and hidden besides; None for the defaults.
         clock: Seconds, for the times of chunks.
         now: The time of day, aware.
+
+    Raises:
+        ConfigError: A secret is no text.
     """
 
     def __init__(
@@ -166,11 +194,13 @@ class RecordTransport:
         path: str | Path,
         *,
         secrets: Iterable[str] = (),
+        rules: Rules | None = None,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._inner = inner
-        self._recorder = Recorder(Path(path), secrets=secrets, clock=clock, now=now)
+        both = Rules.of(secrets=secrets).merged(rules or Rules())
+        self._recorder = Recorder(Path(path), rules=both, clock=clock, now=now)
 
     async def send(self, request: Request) -> TransportResponse:
         """Send one request and record what comes.
@@ -193,58 +223,12 @@ class RecordTransport:
             await self._inner.aclose()
 
 
-class _Tee:
-    """Passes chunks on and keeps them. A class and not an async generator, so that closing early is safe."""
-
-    __slots__ = ("_clock", "_keep", "_next", "_recorder", "tape")
-
-    def __init__(self, chunks: AsyncIterator[bytes], tape: Tape, recorder: Recorder) -> None:
-        self.tape = tape
-        self._next = chunks.__anext__
-        self._keep = tape.parts.append
-        self._clock = tape.clock
-        self._recorder = recorder
-
-    def __aiter__(self) -> _Tee:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await self._next()
-        except StopAsyncIteration:
-            await self._recorder.finish(self.tape, "complete")
-            raise
-        except (ConnectionFailed, TimeoutExceeded) as error:
-            await self._recorder.finish(self.tape, "error", error)
-            raise
-        self._keep((self._clock(), chunk))
-        return chunk
-
-    async def cut(self) -> None:
-        await self._recorder.finish(self.tape, "cut")
+def uncompressed(request: Request) -> Request:
+    """Give the request that asks for a body a person can read."""
+    return replace(request, headers={**request.headers, "accept-encoding": "identity"})
 
 
-class _RecordedResponse:
-    __slots__ = ("_chunks", "_inner")
-
-    def __init__(self, inner: TransportResponse, chunks: _Tee) -> None:
-        self._inner = inner
-        self._chunks = chunks
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
-
-    @property
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self._chunks
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            await self._chunks.cut()
+def _failure(error: ConnectionFailed | TimeoutExceeded) -> Failure:
+    seconds = error.seconds if isinstance(error, TimeoutExceeded) else None
+    message = str(error).encode(errors="backslashreplace").decode()
+    return Failure(error=type(error).__name__, message=message, seconds=seconds)

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
 
 import anyio
-from anyio.lowlevel import checkpoint
 
-from aquila.cassette.disk import read
-from aquila.cassette.drift import explain
-from aquila.cassette.interaction import NO_ANSWER_STATUS, Failure, Interaction
-from aquila.cassette.match import Index, request_key
-from aquila.errors import (
-    CassetteError,
-    CassetteMismatch,
-    CassetteMissing,
-    ConfigError,
-    ConnectionFailed,
-    ConnectTimeout,
-    FirstChunkTimeout,
-    IdleTimeout,
-    SilenceTimeout,
-    TimeoutExceeded,
-    TotalTimeout,
+from aquila.cassette.fault_plan import FaultPlan
+from aquila.cassette.faults import Fault
+from aquila.cassette.file.disk import read
+from aquila.cassette.holding import standing
+from aquila.cassette.interaction import Interaction
+from aquila.cassette.matching.drift import Drift, explain
+from aquila.cassette.matching.match import Index, request_key
+from aquila.cassette.matching.rules import Rules
+from aquila.cassette.playback import (
+    BlockingResponse,
+    Pace,
+    Playback,
+    ReplayedResponse,
+    Schedule,
+    check_speed,
+    fail,
+    is_unanswered,
 )
+from aquila.cassette.rerecord import command
+from aquila.errors import CassetteError, CassetteMismatch, CassetteMissing
 from aquila.transport.base import Request, TransportResponse
+from aquila.transport.guest import GuestTransport
 
-_TIMEOUTS: dict[str, type[TimeoutExceeded]] = {
-    error.__name__: error
-    for error in (ConnectTimeout, SilenceTimeout, FirstChunkTimeout, IdleTimeout, TotalTimeout)
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One interaction that is going to be played, and what is to go wrong with it."""
+
+    interaction: Interaction
+    fault: Fault | None = None
 
 
 class Player:
@@ -43,49 +48,60 @@ class Player:
 
     Args:
         path: The cassette; nothing is read before the first request.
-        speed: 0 plays without waiting, 1 in the recorded time, n at n times its speed.
-        clock: Seconds, for the schedule.
-        sleep: Waits for seconds.
+        rules: What is compared.
+        pace: How fast to play.
+        faults: What is to go wrong.
 
     Raises:
-        ConfigError: The speed is negative.
+        ConfigError: A fault is none.
     """
 
     def __init__(
         self,
         path: Path,
         *,
-        speed: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+        rules: Rules | None = None,
+        pace: Pace | None = None,
+        faults: Iterable[Fault] = (),
     ) -> None:
-        if speed < 0:
-            raise ConfigError(f"speed={speed} is negative; use 0 for no waiting, 1 for the recorded time")
         self._path = path
-        self._speed = speed
-        self._clock = clock
-        self._sleep = sleep
-        self._reading = threading.Lock()
+        self._rules = rules or Rules()
+        #: How fast it plays.
+        self.pace = pace or Pace()
+        self._faults = FaultPlan(faults)
+        self._lock = threading.Lock()
         self._index: Index | None = None
+        #: How often an interaction was played.
+        self.plays = 0
+        #: What the played answers cost when they were recorded, in US dollars, as far as is known.
+        self.saved_usd = Decimal()
 
-    def find(self, request: Request) -> Interaction | None:
+    @property
+    def index(self) -> Index | None:
+        """What the file held at the first request; None before."""
+        return self._index
+
+    def find(self, request: Request) -> Claim | None:
         """Claim the interaction that answers a request; None if there is none or all equal ones are played.
 
         Raises:
             CassetteMissing: There is no such file.
             CassetteError: The file is broken.
         """
-        with self._reading:
-            if self._index is None:
-                interactions = read(self._path)
-                if interactions is None:
-                    raise CassetteMissing(
-                        f"cassette {self._path} does not exist; record it: AQUILA_CASSETTES=once {_command()}"
-                    )
-                self._index = Index(interactions)
-        return self._index.claim(request_key(request))
+        with self._lock:
+            index = self._opened()
+            number = index.claim(request_key(request, self._rules), request)
+            if number is None:
+                return None
+            self.plays += 1
+            interaction = index.interactions[number]
+            self.saved_usd += interaction.cost_usd or 0
+            fault = self._faults.take(number + 1, interaction)
+            if fault is not None and not fault.consumes:
+                index.give_back(number)
+            return Claim(interaction=interaction if fault is None else fault.apply(interaction), fault=fault)
 
-    def claim(self, request: Request) -> Interaction:
+    def claim(self, request: Request) -> Claim:
         """Claim the interaction that answers a request.
 
         Raises:
@@ -93,62 +109,94 @@ class Player:
             CassetteMismatch: No interaction is left that equals the request; says what differs.
             CassetteError: The file is broken.
         """
-        interaction = self.find(request)
-        if interaction is None:
+        found = self.find(request)
+        if found is None:
             raise self._mismatch(request)
-        return interaction
+        return found
 
-    async def play(self, interaction: Interaction) -> TransportResponse:
+    async def play(self, claim: Claim) -> TransportResponse:
         """Answer with an interaction, on its schedule.
 
         Raises:
             AquilaError: The network failure that was recorded in an answer's place.
         """
-        schedule = _Schedule(self._speed, self._clock, self._sleep)
-        if interaction.failure is not None and interaction.status == NO_ANSWER_STATUS:
+        interaction, schedule = claim.interaction, Schedule(self.pace)
+        if is_unanswered(interaction):
             await schedule.until(interaction.total_ms)
-            _fail(interaction.failure)
+            _fail(interaction)
         await schedule.until(interaction.head_ms)
-        return _ReplayedResponse(interaction, _Playback(interaction, schedule, self._path))
+        if claim.fault is not None and claim.fault.wait:
+            await self.pace.sleep(claim.fault.wait)
+            schedule.put_off(claim.fault.wait)
+        return ReplayedResponse(interaction, Playback(interaction, schedule, self._cut_short))
+
+    def play_sync(self, claim: Claim) -> BlockingResponse:
+        """Answer with an interaction, on its schedule, in a thread.
+
+        Raises:
+            AquilaError: The network failure that was recorded in an answer's place.
+        """
+        interaction, schedule = claim.interaction, Schedule(self.pace)
+        if is_unanswered(interaction):
+            schedule.block_until(interaction.total_ms)
+            _fail(interaction)
+        schedule.block_until(interaction.head_ms)
+        if claim.fault is not None and claim.fault.wait:
+            self.pace.block(claim.fault.wait)
+            schedule.put_off(claim.fault.wait)
+        return BlockingResponse(interaction, Playback(interaction, schedule, self._cut_short))
+
+    def unused_faults(self) -> tuple[Fault, ...]:
+        """Give the faults that have not struck as often as they should."""
+        with self._lock:
+            return self._faults.waiting()
+
+    def _opened(self) -> Index:
+        if self._index is None:
+            interactions = read(standing(self._path))
+            if interactions is None:
+                raise CassetteMissing(f"cassette {self._path} does not exist; record it: {command('once')}")
+            self._index = Index(interactions, self._rules)
+        return self._index
 
     def _mismatch(self, request: Request) -> CassetteMismatch:
-        drift = explain(request, self._index or Index(()))
-        remedy = (
-            f"to record it beside the others: AQUILA_CASSETTES=new_episodes {_command()}; "
-            f"to empty the file first: AQUILA_CASSETTES=rewrite {_command()}"
-        )
+        with self._lock:
+            drift = explain(request, self._opened())
         asked = f"{request.method} {request.url.partition('?')[0]}"
-        if drift.reason == "empty":
-            return CassetteMismatch(
-                f"cassette {self._path} holds no interactions, so none answers {asked}; {remedy}"
-            )
-        if drift.reason == "already_played":
-            return CassetteMismatch(
-                f"cassette {self._path}: {asked} equals interaction {drift.number}, which is already played: "
-                f"the request is sent more often than it was recorded; {remedy}"
-            )
-        diff = "\n".join(drift.lines)
-        more = f" (and {len(drift.lines) - 1} more)" if len(drift.lines) > 1 else ""
+        remedy = f"to record it beside the others: {command('new_episodes')}; to record all anew: {command('rewrite')}"
         mismatch = CassetteMismatch(
-            f"cassette {self._path}: no recorded interaction equals {asked}; "
-            f"the nearest is {drift.number}, which differs in {drift.lines[0]}{more}; {remedy}",
-            diff=diff,
+            f"cassette {self._path}: {_told(drift, asked)}; {remedy}",
+            reason=drift.reason,
+            number=drift.number,
+            diff="\n".join(drift.lines),
         )
-        mismatch.add_note(diff)
+        if drift.reason != "already_played" and drift.lines:
+            mismatch.add_note("\n".join(drift.lines))
         return mismatch
 
+    def _cut_short(self, chunks: int) -> CassetteError:
+        return CassetteError(
+            f"cassette {self._path}: the recording of this answer was ended by its reader after {chunks} "
+            f"chunk{'' if chunks == 1 else 's'}, and now more is asked for; record it again: {command('rewrite')}"
+        )
 
-class ReplayTransport:
+
+class ReplayTransport(GuestTransport):
     """Answers from a cassette and never from the network.
+
+    It is a transport of Aquila's client, and one of httpx and httpx2 clients, asynchronous or not:
+    `openai.AsyncOpenAI(http_client=httpx2.AsyncClient(transport=ReplayTransport("cassettes/chat.yaml")))`.
 
     Args:
         path: The cassette file; read at the first request.
         speed: 0 plays without waiting, 1 in the recorded time, n at n times its speed.
+        rules: What is compared; None for everything.
+        faults: What is to go wrong: `Disconnect(after_chunks=3)`.
         clock: Seconds, for the schedule.
         sleep: Waits for seconds.
 
     Raises:
-        ConfigError: The speed is negative.
+        ConfigError: The speed is negative, or a fault is none.
     """
 
     def __init__(
@@ -156,10 +204,13 @@ class ReplayTransport:
         path: str | Path,
         *,
         speed: float = 0.0,
+        rules: Rules | None = None,
+        faults: Iterable[Fault] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        self._player = Player(Path(path), speed=speed, clock=clock, sleep=sleep)
+        pace = Pace(speed=check_speed(speed), clock=clock, sleep=sleep)
+        self._player = Player(Path(path), rules=rules, pace=pace, faults=faults)
 
     async def send(self, request: Request) -> TransportResponse:
         """Answer a request with the recorded interaction that equals it.
@@ -172,96 +223,35 @@ class ReplayTransport:
         """
         return await self._player.play(self._player.claim(request))
 
+    def send_sync(self, request: Request) -> BlockingResponse:
+        """Do as `send` does, in a thread.
+
+        Raises:
+            CassetteError: The file is missing or broken, or holds no answer.
+            AquilaError: The network failure that was recorded.
+        """
+        return self._player.play_sync(self._player.claim(request))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two requests as the replay's time goes: at speed 0 not at all."""
+        await self._player.pace.pause(seconds)
+
     async def aclose(self) -> None:
         """Do nothing: there is nothing to free, and what is played stays played."""
 
 
-class _Schedule:
-    """One absolute schedule, so that the lateness of one chunk does not delay the next."""
-
-    __slots__ = ("_clock", "_sleep", "_speed", "_start")
-
-    def __init__(
-        self, speed: float, clock: Callable[[], float], sleep: Callable[[float], Awaitable[object]]
-    ) -> None:
-        self._speed = speed
-        self._clock = clock
-        self._sleep = sleep
-        self._start = clock()
-
-    async def until(self, at_ms: int) -> None:
-        wait = self._start + at_ms / 1000 / self._speed - self._clock() if self._speed else 0.0
-        if wait > 0:
-            await self._sleep(wait)
-        else:
-            await checkpoint()  # A source never answers without letting others run; nor does this one.
+def _fail(interaction: Interaction) -> None:
+    if interaction.failure is not None:
+        fail(interaction.failure)
 
 
-class _Playback:
-    __slots__ = ("_interaction", "_path", "_position", "_schedule", "ended")
-
-    def __init__(self, interaction: Interaction, schedule: _Schedule, path: Path) -> None:
-        self._interaction = interaction
-        self._schedule = schedule
-        self._path = path
-        self._position = 0
-        self.ended = False
-
-    def __aiter__(self) -> _Playback:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self.ended:
-            raise StopAsyncIteration
-        if self._position < len(self._interaction.chunks):
-            chunk = self._interaction.chunks[self._position]
-            self._position += 1
-            await self._schedule.until(chunk.at_ms)
-            return chunk.data
-        await self._schedule.until(self._interaction.total_ms)
-        self.ended = True
-        if self._interaction.failure is not None:
-            _fail(self._interaction.failure)
-        if self._interaction.end in {"cut", "abandoned"}:
-            raise CassetteError(
-                f"cassette {self._path}: the recording of this answer was ended by its reader (for example by a "
-                f"time-out) after {self._position} chunk{'' if self._position == 1 else 's'}, and now more is asked "
-                f"for; record it again: AQUILA_CASSETTES=rewrite {_command()}"
-            )
-        raise StopAsyncIteration
-
-
-class _ReplayedResponse:
-    __slots__ = ("_chunks", "_interaction")
-
-    def __init__(self, interaction: Interaction, chunks: _Playback) -> None:
-        self._interaction = interaction
-        self._chunks = chunks
-
-    @property
-    def status(self) -> int:
-        return self._interaction.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._interaction.headers
-
-    @property
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self._chunks
-
-    async def aclose(self) -> None:
-        self._chunks.ended = True
-
-
-def _fail(failure: Failure) -> NoReturn:
-    if failure.error in _TIMEOUTS:
-        raise _TIMEOUTS[failure.error](failure.message or failure.error, seconds=failure.seconds or 0.0)
-    # Other tools' names (ReadTimeout, RemoteProtocolError) all mean that the connection broke.
-    known = failure.error == ConnectionFailed.__name__ and failure.message
-    raise ConnectionFailed(failure.message if known else f"{failure.error}: {failure.message or 'recorded'}")
-
-
-def _command() -> str:
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-    return f"pytest {shlex.quote(test)}" if test else "<your command>"
+def _told(drift: Drift, asked: str) -> str:
+    ignored = f" (ignored by config: {', '.join(drift.ignored)})" if drift.ignored else ""
+    more = f" (and {len(drift.lines) - 1} more)" if len(drift.lines) > 1 else ""
+    first = drift.lines[0] if drift.lines else "nothing that can be told"
+    if drift.reason == "already_played":
+        return f"{asked} equals interaction {drift.number}, which is already played: {first}"
+    if drift.number is None:
+        return f"it holds no interactions, so none answers {asked}"
+    what = "equals" if drift.reason == "no_match" else "is like"
+    return f"no recorded interaction {what} {asked}; the nearest is {drift.number}, which differs in {first}{more}{ignored}"

@@ -1,19 +1,23 @@
-"""Cassettes for one call, for a Client, or for everything inside a `with` block, child tasks included."""
+"""`Scope`: a cassette that several calls share."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aquila.cassette.mode import cassette_path, check_mode, check_name, resolve_mode
+from aquila.cassette.defaults import DEFAULTS
+from aquila.cassette.matching.project_rules import project_rules
+from aquila.cassette.matching.rules import Rules
+from aquila.cassette.mode import Mode, cassette_path, check_mode, check_name, resolve_mode
+from aquila.cassette.watch import WATCHING
+from aquila.errors import CassetteUnplayed
 from aquila.settings import Settings
-from aquila.transport.base import Transport
 
 if TYPE_CHECKING:
     from aquila.cassette.deck import Deck
+    from aquila.cassette.faults import Fault
 
 
 class Scope:
@@ -25,19 +29,37 @@ class Scope:
     Args:
         name: Path below the cassette folder, without suffix: `jobs/explain`.
         mode: None for `AQUILA_CASSETTES`, else `none` in tests and CI, else `off`.
-        secrets: Values that must not be recorded, besides those of the environment and of the requests themselves.
+        speed: 0 plays without waiting, 1 in the recorded time, n at n times its speed; None for
+            `AQUILA_CASSETTE_SPEED`, else 0.
+        rules: What is compared and hidden, besides what the project's pyproject.toml says.
+        faults: What is to go wrong in a replay.
+        waits: Whether a recording waits until the test that makes it has passed. None: it does unless the mode is
+            explicit, for then recording is what the code is about.
 
     Raises:
         ConfigError: The name leads out of the folder, or there is no such mode.
     """
 
-    def __init__(self, name: str, mode: str | None = None, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        mode: str | None = None,
+        *,
+        speed: float | None = None,
+        rules: Rules | None = None,
+        faults: Iterable[Fault] = (),
+        waits: bool | None = None,
+    ) -> None:
         check_name(name)
-        if mode is not None:
-            check_mode(mode)
-        self._name = name
-        self._mode = mode
-        self._secrets = tuple(secrets)
+        #: Path below the cassette folder.
+        self.name = name
+        #: The explicit mode; None leaves it to the environment.
+        self.mode: Mode | None = check_mode(mode) if mode is not None else None
+        self._speed = speed
+        self._rules = rules or Rules()
+        self._faults = tuple(faults)
+        self._waits = self.mode is None if waits is None else waits
+        self._named_in = WATCHING.test
         self._deck: Deck | None = None
         self._opening = threading.Lock()
 
@@ -45,19 +67,52 @@ class Scope:
         """Give the shared cassette; None in mode `off`.
 
         Raises:
-            ConfigError: There is no such mode, or PyYAML is missing.
+            ConfigError: There is no such mode, a rule or fault cannot be used, or PyYAML is missing.
         """
-        mode = resolve_mode(self._mode, settings)
+        mode = resolve_mode(self.mode, settings)
         if mode == "off":
             return None
         # In production the mode is off, and nothing there may need the `cassettes` extra.
         from aquila.cassette.deck import Deck  # noqa: PLC0415
+        from aquila.cassette.playback import Pace, check_speed  # noqa: PLC0415
 
         with self._opening:
             if self._deck is None:
-                path = cassette_path(self._name, settings.cassette_dir)
-                self._deck = Deck(path, mode, secrets=self._secrets)
+                path = cassette_path(self.name, settings.cassette_dir)
+                rules = project_rules(settings.project_dir).merged(self._rules)
+                speed = next(
+                    (x for x in (self._speed, DEFAULTS.speed, settings.cassette_speed) if x is not None), 0.0
+                )
+                self._deck = Deck(
+                    path, mode,
+                    rules=rules, pace=Pace(speed=check_speed(speed)), faults=self._faults, named_in=self._named_in,
+                    waits=self._waits,
+                )  # fmt: skip
             return self._deck
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None before the first request, and in mode `off`."""
+        return self._deck.path if self._deck is not None else None
+
+    def unplayed(self) -> tuple[int, ...]:
+        """Give the numbers, from 1, of the interactions that nothing has asked for; nothing before the first request."""
+        player = self._deck.player if self._deck is not None else None
+        index = player.index if player is not None else None
+        return tuple(number + 1 for number in index.unplayed()) if index is not None else ()
+
+    def check_played(self) -> None:
+        """Make sure that everything was asked for.
+
+        Raises:
+            CassetteUnplayed: Something was not; names the interactions.
+        """
+        numbers = self.unplayed()
+        if numbers:
+            raise CassetteUnplayed(
+                f"cassette {self.path}: interaction{'s' if len(numbers) > 1 else ''} "
+                f"{', '.join(map(str, numbers))} not played"
+            )
 
     def close(self) -> None:
         """Write what has come of answers that nobody finished reading. The scope may be used again.
@@ -67,63 +122,3 @@ class Scope:
         """
         if self._deck is not None:
             self._deck.close()
-
-
-_scope: ContextVar[Scope | None] = ContextVar("aquila_cassette", default=None)
-
-
-@contextmanager
-def use(name: str, *, mode: str | None = None, secrets: Iterable[str] = ()) -> Iterator[None]:
-    """Play or record every call inside the block, child tasks included, with one cassette.
-
-    All calls share its interactions, each of which is played once. Blocks nest: the inner one wins, and the outer one
-    goes on after it. The cassette of a Client wins over both, and a call's own `cassette=` over all.
-
-    Args:
-        name: Path below the cassette folder, without suffix: `jobs/explain`.
-        mode: None for `AQUILA_CASSETTES`, else `none` in tests and CI, else `off`.
-        secrets: Values that must not be recorded, besides those of the environment and of the requests themselves.
-
-    Raises:
-        ConfigError: The name leads out of the folder, or there is no such mode.
-        CassetteError: At the end of the block, if an answer that nobody finished reading cannot be written.
-    """
-    scope = Scope(name, mode, secrets)
-    token = _scope.set(scope)
-    try:
-        yield
-    finally:
-        _scope.reset(token)
-        scope.close()
-
-
-def wrap(
-    make: Callable[[], Transport],
-    name: str | None,
-    *,
-    settings: Settings,
-    mode: str | None = None,
-    secrets: Iterable[str] = (),
-    scope: Scope | None = None,
-) -> Transport:
-    """Give the transport of one call: a cassette over the one it would use, or that one itself.
-
-    Args:
-        make: Gives the transport the call would use; called only when something is to be sent, so that replaying
-            starts nothing. Its owner closes what it gives; closing the cassette's transport does not.
-        name: The call's own `cassette=`, which it shares with no other call; None for `scope`.
-        settings: Where cassettes are, and the mode when nobody names one.
-        mode: The explicit mode of a named cassette.
-        secrets: Values that a named cassette must not record.
-        scope: The cassette of the call's Client; None for that of the `use` block around it, if there is one.
-
-    Raises:
-        ConfigError: The name leads out of the folder, or there is no such mode, or PyYAML is missing.
-    """
-    chosen = Scope(name, mode, secrets) if name is not None else scope or _scope.get()
-    deck = chosen.deck(settings) if chosen is not None else None
-    if deck is None:
-        return make()
-    from aquila.cassette.deck import DeckTransport  # noqa: PLC0415 - see Scope.deck
-
-    return DeckTransport(deck, make, shared=name is None)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from aquila.cassette.slot import Mark, Slot, mark
+from aquila.cassette.interaction import Interaction
+from aquila.cassette.mode import Mode
+from aquila.cassette.slot import Mark, mark
 
 _begun: set[Path] = set()
 _rewritten: set[Path] = set()
@@ -31,12 +33,21 @@ def renewed(path: Path) -> AbstractSet[Mark]:
     return _renewed.get(path.resolve(), frozenset())
 
 
-def note_saved(path: Path, slot: Slot) -> None:
-    """Remember that a recorded interaction is in the file."""
-    if slot.mode == "once":
+def note_saved(path: Path, mode: Mode | None) -> None:
+    """Remember that a recording in a mode has reached the file."""
+    if mode == "once":
         _begun.add(path.resolve())
-    elif slot.mode == "all" and slot.saved is not None:
-        _renewed.setdefault(path.resolve(), set()).add(mark(slot.saved))
+
+
+def note_recorded(path: Path, mode: Mode | None, interaction: Interaction | None) -> None:
+    """Remember an interaction that this process has recorded, whether it is in the file already or not."""
+    if mode == "all" and interaction is not None:
+        _renewed.setdefault(path.resolve(), set()).add(mark(interaction))
+
+
+def forget(path: Path, interaction: Interaction) -> None:
+    """Remember it no more: it will not reach the file."""
+    _renewed.get(path.resolve(), set()).discard(mark(interaction))
 
 
 def note_rewritten(path: Path) -> None:

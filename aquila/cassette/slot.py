@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from aquila.cassette.format import digest
+from aquila.cassette.file.format import digest
 from aquila.cassette.interaction import Interaction
 from aquila.cassette.mode import Mode
 
@@ -17,7 +17,7 @@ Mark = tuple[object, ...]
 class Slot:
     """The place of one interaction; empty until the answer has ended."""
 
-    __slots__ = ("interaction", "mode", "replaces", "saved", "seq", "text")
+    __slots__ = ("dropped", "interaction", "mode", "replaces", "saved", "seq", "text", "waits")
 
     def __init__(
         self,
@@ -26,6 +26,7 @@ class Slot:
         interaction: Interaction | None = None,
         replaces: Slot | None = None,
         mode: Mode | None = None,
+        waits: bool = False,
     ) -> None:
         self.seq = seq
         self.interaction = interaction
@@ -37,6 +38,10 @@ class Slot:
         self.saved: Interaction | None = None
         #: The interaction as YAML, written once.
         self.text: str | None = None
+        #: Whether it waits for the verdict on the test it was recorded in, if recordings are held.
+        self.waits = waits
+        #: Whether the test it was recorded in has failed, so that it is not to be written.
+        self.dropped = False
 
     @property
     def is_pending(self) -> bool:

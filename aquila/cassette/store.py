@@ -10,15 +10,19 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from aquila.cassette import session
-from aquila.cassette.disk import Signature, make_folder, read, signature, write
-from aquila.cassette.exclusive import exclusive
-from aquila.cassette.format import assemble, render
+from aquila.cassette.file.disk import Signature, make_folder, read, signature, write
+from aquila.cassette.file.exclusive import exclusive
+from aquila.cassette.file.format import assemble, render
+from aquila.cassette.holding import holding, partial
 from aquila.cassette.interaction import Interaction
+from aquila.cassette.matching.match import recorded_key
+from aquila.cassette.matching.rules import Rules
 from aquila.cassette.mode import Mode
 from aquila.cassette.slot import Mark, Slot, mark, merge, next_seq
 
@@ -58,25 +62,29 @@ class Store:
             elif state != self._state:
                 self._slots, self._state = merge(self._slots, read(self.path) or ()), state
 
-    def replaceable(self, *, but: AbstractSet[Mark] = frozenset()) -> Replaceable:
+    def replaceable(self, rules: Rules, *, but: AbstractSet[Mark] = frozenset()) -> Replaceable:
         """Give the interactions that are there now, for a recorder that replaces equal ones.
 
         Args:
+            rules: Which requests are equal.
             but: Those that must stay.
         """
         found: Replaceable = {}
         with self._lock:
             for slot in self._slots:
                 if slot.interaction is not None and not (but and mark(slot.interaction) in but):
-                    found.setdefault(slot.interaction.key, deque()).append(slot)
+                    found.setdefault(recorded_key(slot.interaction, rules), deque()).append(slot)
         return found
 
-    def reserve(self, key: str, replaceable: Replaceable, *, mode: Mode | None = None) -> Slot:
+    def reserve(
+        self, key: str, replaceable: Replaceable, *, mode: Mode | None = None, waits: bool = False
+    ) -> Slot:
         """Take a place for a request that starts now: that of an equal interaction, else one at the end."""
         with self._lock:
             equals = replaceable.get(key)
             replaces = equals.popleft() if equals else None
-            slot = Slot(replaces.seq if replaces else next_seq(self._slots), replaces=replaces, mode=mode)
+            seq = replaces.seq if replaces else next_seq(self._slots)
+            slot = Slot(seq, replaces=replaces, mode=mode, waits=waits)
             self._slots.append(slot)
             return slot
 
@@ -94,6 +102,8 @@ class Store:
         Raises:
             CassetteError: The file cannot be written; the interaction is kept in memory for the next save.
         """
+        if slot.dropped:
+            return
         numbered = replace(interaction, seq=slot.seq)
         text = render(numbered)
         with self._lock:
@@ -105,6 +115,27 @@ class Store:
                 self._slots[self._slots.index(slot.replaces)] = slot
         self._save(slot)
 
+    def keep(self) -> None:
+        """Write what was held back while the verdict was out.
+
+        Raises:
+            CassetteError: The file cannot be written.
+        """
+        with self._saving:
+            self._write(self.path)
+            with suppress(OSError):  # It is superfluous now; that it cannot be removed harms nobody.
+                partial(self.path).unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Forget what was held back; answers that end later are forgotten too."""
+        with self._lock:
+            for slot in self._slots:
+                slot.dropped = slot.is_pending
+                if slot.dropped and slot.interaction is not None:
+                    session.forget(self.path, slot.interaction)
+            # What it held stands in the file, which is read again when somebody asks.
+            self._slots, self._state, self._rewriting = [], None, False
+
     def withdraw(self, slots: Iterable[Slot]) -> None:
         """Forget those of the interactions that waited for a reason to make the file and found none."""
         with self._lock:
@@ -113,23 +144,33 @@ class Store:
                     self._slots.remove(slot)
 
     def _save(self, slot: Slot) -> None:
+        held = holding() if slot.waits else None
         with self._saving:
             if not slot.is_pending:
                 return  # A save that started later has written this change too.
-            with exclusive(self.path):
-                self._catch_up()
-                with self._lock:
-                    if self._state is None and not any(slot.begins_file for slot in self._slots):
-                        return
-                    written = [
-                        (slot, slot.interaction) for slot in self._slots if slot.interaction is not None
-                    ]
-                    text = assemble(_texts(slot for slot, _ in written))
-                write(self.path, text)
-                state = signature(self.path)
+            if held is None:
+                self._write(self.path)
+                return
+            held.add(self)
             with self._lock:
-                self._state = state
-                self._note(written)
+                session.note_recorded(self.path, slot.mode, slot.interaction)
+            self._write(partial(self.path))
+
+    def _write(self, target: Path) -> None:
+        with exclusive(self.path):
+            self._catch_up()
+            with self._lock:
+                if self._state is None and not any(slot.begins_file for slot in self._slots):
+                    return
+                written = [(slot, slot.interaction) for slot in self._slots if slot.interaction is not None]
+                text = assemble(_texts(slot for slot, _ in written))
+            write(target, text)
+            if target != self.path:
+                return
+            state = signature(self.path)
+        with self._lock:
+            self._state = state
+            self._note(written)
 
     def _catch_up(self) -> None:
         state = signature(self.path)
@@ -143,7 +184,8 @@ class Store:
         for slot, interaction in written:
             if slot.saved is not interaction:
                 slot.saved, slot.replaces = interaction, None
-                session.note_saved(self.path, slot)
+                session.note_recorded(self.path, slot.mode, interaction)
+                session.note_saved(self.path, slot.mode)
         if self._rewriting:
             self._rewriting = False
             session.note_rewritten(self.path)

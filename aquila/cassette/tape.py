@@ -5,22 +5,24 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from aquila.cassette.answer import is_finished, model_and_usage
-from aquila.cassette.format import reason_phrase
+from aquila.cassette.cost import cost_in_dollars
+from aquila.cassette.file.format import reason_phrase
 from aquila.cassette.interaction import NO_ANSWER_STATUS, End, Failure, Interaction, TimedChunk
-from aquila.cassette.redact import (
-    Secret,
-    find_leak,
+from aquila.cassette.matching.rules import DEFAULT_RULES, Rules
+from aquila.cassette.secrets.leaks import find_leak, written_fields
+from aquila.cassette.secrets.redact import (
+    redact_body,
+    redact_chunks,
     redact_request_headers,
     redact_response_headers,
     redact_url,
-    request_secrets,
-    written_fields,
 )
+from aquila.cassette.secrets.secret import Secret, request_secrets
 from aquila.cassette.slot import Slot
 from aquila.cassette.store import Store
 from aquila.errors import CassetteError
@@ -42,6 +44,7 @@ class Tape:
         request: Request,
         *,
         key: str,
+        rules: Rules = DEFAULT_RULES,
         secrets: tuple[Secret, ...],
         clock: Callable[[], float],
         recorded_at: datetime,
@@ -51,6 +54,7 @@ class Tape:
         self._slot = slot
         self._request = request
         self._key = key
+        self._rules = rules
         self._secrets = secrets
         self.clock = clock
         self._recorded_at = recorded_at.replace(microsecond=0)
@@ -62,7 +66,8 @@ class Tape:
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note the answer's head, which has come just now."""
-        self._head = self.clock(), status, headers
+        # A transport of the user's may give an HTTPStatus, which YAML has no form for.
+        self._head = self.clock(), int(status), headers
 
     def discard(self) -> None:
         """Record nothing and give the place back."""
@@ -98,43 +103,47 @@ class Tape:
 
     def _write(self, end: End, failure: Failure | None) -> None:
         interaction = self._interaction(end, failure)
-        secrets = (*self._secrets, *request_secrets(self._request.url, self._request.headers))
-        leak = find_leak(written_fields(interaction), secrets)
+        leak = find_leak(written_fields(interaction), self._known_secrets())
         if leak is not None:
             self._done = True
             self._store.release(self._slot)
             raise CassetteError(
                 f"cassette {self._store.path} was not saved: {leak.kind} is in the {leak.place}; "
-                "keep it out of the request and record again"
+                "keep it out of the request, or name its field in `redact`, and record again"
             )
         self._store.finish(self._slot, interaction)
 
-    def _interaction(self, end: End, failure: Failure | None) -> Interaction:
-        request = replace(
-            self._request,
-            url=redact_url(self._request.url),
-            headers=redact_request_headers(self._request.headers),
+    def _known_secrets(self) -> tuple[Secret, ...]:
+        return (
+            *self._secrets,
+            *(Secret("a secret named for the cassette", value) for value in self._rules.secrets),
+            *request_secrets(self._request.url, self._request.headers, self._rules.redact),
         )
-        body = b"".join(data for _, data in self.parts)
+
+    def _interaction(self, end: End, failure: Failure | None) -> Interaction:
+        names = self._rules.redact
+        parts = tuple(self.parts)
         head_at, status, headers = self._head or (self.clock(), NO_ANSWER_STATUS, {})
-        headers = _kept_headers(headers, body)
-        if end in {"cut", "abandoned"} and is_finished(body, headers):
+        if end in {"cut", "abandoned"} and is_finished(b"".join(data for _, data in parts), headers):
             end = "complete"
+        parts = tuple(redact_chunks(parts, names))
+        body = b"".join(data for _, data in parts)
         model, usage = model_and_usage(body)
         return Interaction(
-            request=request,
+            request=_redacted(self._request, names),
             key=self._key,
             status=status,
             reason=reason_phrase(status),
-            headers=headers,
-            chunks=tuple(TimedChunk(self._ms(at), data) for at, data in self.parts),
+            headers=_kept_headers(headers, body, names),
+            chunks=tuple(TimedChunk(self._ms(at), data) for at, data in parts),
             end=end,
-            failure=failure,
+            failure=None if failure is None else _redacted_failure(failure, names),
             recorded_at=self._recorded_at,
             head_ms=self._ms(head_at),
             total_ms=self._ms(self.clock()),
             model=model,
             usage=usage,
+            cost_usd=cost_in_dollars(body, redact_url(self._request.url, names)),
         )
 
     def _ms(self, at: float) -> int:
@@ -146,9 +155,24 @@ def unfinished() -> tuple[Tape, ...]:
     return tuple(_unfinished)
 
 
-def _kept_headers(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    kept = redact_response_headers(headers)
-    # The body is stored decoded, so what describes its encoded form no longer holds.
+def _redacted(request: Request, names: Collection[str]) -> Request:
+    return replace(
+        request,
+        url=redact_url(request.url, names),
+        headers=redact_request_headers(request.headers, names),
+        body=redact_body(request.body, names),
+    )
+
+
+def _redacted_failure(failure: Failure, names: Collection[str]) -> Failure:
+    return replace(
+        failure, message=redact_body(failure.message.encode(errors="backslashreplace"), names).decode()
+    )
+
+
+def _kept_headers(headers: Mapping[str, str], body: bytes, names: Collection[str]) -> dict[str, str]:
+    kept = redact_response_headers(headers, names)
+    # The body is stored decoded and redacted, so what describes another form of it no longer holds.
     decoded = kept.pop("content-encoding", None) is not None
     if decoded or kept.get("content-length") not in {None, str(len(body))}:
         kept.pop("content-length", None)

@@ -52,7 +52,11 @@ class TransportResponse(Protocol):
 
 
 class Transport(Protocol):
-    """Sends a request and returns as soon as the response's headers are there."""
+    """Sends a request and returns as soon as the response's headers are there.
+
+    It may also have `async def sleep(seconds)`, which replaces the sleep between two requests: a replay without waiting
+    does not wait there either.
+    """
 
     async def send(self, request: Request) -> TransportResponse:
         """Send one request.

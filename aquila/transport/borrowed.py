@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aquila.transport.base import Request, Transport, TransportResponse
+from aquila.transport.sleeping import sleep_of
 
 
 class BorrowedTransport:
@@ -15,6 +16,10 @@ class BorrowedTransport:
     async def send(self, request: Request) -> TransportResponse:
         """Send through the owner's transport; raises what that raises."""
         return await self.owner.send(request)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two requests as the owner's transport does."""
+        await sleep_of(self.owner)(seconds)
 
     async def aclose(self) -> None:
         """Do nothing: the owner closes."""

@@ -39,14 +39,16 @@ async def cancelled_once(
 
 
 async def unbroken(work: Coroutine[Any, Any, T]) -> T:
-    """Do something to its end, however often the caller is cancelled meanwhile; the cancel is raised afterwards.
+    """Do something to its end, however often the caller is cancelled meanwhile.
+
+    The cancel is raised afterwards, unless the work has failed: nobody else would hear of that.
 
     Raises:
         Exception: Whatever the work raises.
     """
     task = asyncio.ensure_future(work)
     cancelled = await _join(task)
-    if cancelled is not None:
+    if cancelled is not None and task.exception() is None:
         raise cancelled
     return task.result()
 

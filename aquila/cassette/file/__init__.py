@@ -1,0 +1,1 @@
+"""Cassette files: written for people to review, read with every mistake named."""

@@ -1,0 +1,102 @@
+"""What a test run played of its cassettes, for those who tidy up after it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from aquila.cassette.file.disk import replace_file
+from aquila.errors import CassetteError
+from aquila.settings import ensure_state_dir
+
+#: The file's name in the state folder.
+NAME = "cassette-run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UsedCassette:
+    """A cassette that the run opened."""
+
+    #: Absolute, or below the run's folder.
+    path: str
+    #: How many it held.
+    interactions: int
+    #: Those that were played or recorded, from 0.
+    played: tuple[int, ...]
+    #: Of the file at the end of the run; see `file_digest`.
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One run of the tests."""
+
+    #: Aware.
+    finished_at: datetime
+    #: Whether every test ran and passed, so that what was not played is not needed.
+    complete: bool
+    #: The cassette folder, absolute.
+    folder: str
+    used: tuple[UsedCassette, ...]
+
+
+_REPORT = TypeAdapter(RunReport)
+
+
+def save(report: RunReport, state_dir: Path) -> None:
+    """Keep a report in the place of the one before.
+
+    Raises:
+        CassetteError: It cannot be written.
+        ConfigError: The state folder cannot be made or written to.
+    """
+    path = ensure_state_dir(state_dir) / NAME
+    try:
+        replace_file(path, _REPORT.dump_json(report, indent=2))
+    except OSError as error:
+        raise CassetteError(
+            f"run report {path} cannot be written ({error.strerror}); free disk space or set AQUILA_STATE_DIR"
+        ) from error
+
+
+def load(state_dir: Path) -> RunReport | None:
+    """Give the report of the last run; None if there is none.
+
+    Raises:
+        CassetteError: It cannot be read, or it is broken.
+    """
+    path = state_dir / NAME
+    try:
+        return _REPORT.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CassetteError(
+            f"run report {path} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise CassetteError(
+            f"run report {path} is broken ({place}: {first['msg']}); delete it and run the tests again"
+        ) from error
+
+
+def file_digest(path: str | Path) -> str:
+    """Give the digest by which a file that has changed since the run is noticed; empty if there is no file.
+
+    Raises:
+        CassetteError: It cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise CassetteError(
+            f"cassette {path} cannot be read ({error.strerror}); check its permissions"
+        ) from error

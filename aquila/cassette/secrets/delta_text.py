@@ -1,0 +1,94 @@
+"""The texts that a stream of events sends in pieces, put together again. Pure.
+
+Pieces are those of one text when they stand in the same field of events with the same indexes. They stay as JSON has
+them: joined, they are the content of one JSON string.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from aquila.cassette.answer import split_events
+
+_STREAM_BEGINS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_BOM = b"\xef\xbb\xbf"
+_PIECE = re.compile(
+    rb'"(content|arguments|delta|text|partial_json|thinking|reasoning|reasoning_content|refusal|input)"\s*:\s*"'
+    rb'([^"\\\r\n]*(?:\\.[^"\\\r\n]*)*)"'
+)
+_INDEX = re.compile(rb'"(?:\w{1,20}_)?index"\s*:\s*(\d+)')
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaText:
+    """One text and where its pieces stand."""
+
+    #: The name of the field.
+    field: str
+    #: Beginning and end of each piece in the body.
+    pieces: tuple[tuple[int, int], ...]
+    #: The number of each piece's event, from 1.
+    events: tuple[int, ...]
+    #: Where each piece begins in the joined text, and where the text ends.
+    starts: tuple[int, ...]
+
+    def joined(self, body: bytes) -> bytes:
+        """Give the text, with JSON's escapes."""
+        return b"".join(body[start:end] for start, end in self.pieces)
+
+    def in_body(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Give a span of the joined text as spans of the body.
+
+        Yields:
+            One for each piece it touches.
+        """
+        for number in range(self._piece_at(start), len(self.pieces)):
+            base = self.pieces[number][0] - self.starts[number]
+            cut = max(start, self.starts[number]), min(end, self.starts[number + 1])
+            if self.starts[number] >= end:
+                return
+            if cut[0] < cut[1]:
+                yield cut[0] + base, cut[1] + base
+
+    def event_at(self, position: int) -> int:
+        """Give the number of the event that a position of the joined text stands in."""
+        return self.events[self._piece_at(position)]
+
+    def _piece_at(self, position: int) -> int:
+        return min(bisect_right(self.starts, position), len(self.pieces)) - 1
+
+
+def is_stream(body: bytes) -> bool:
+    """Tell whether a body is server-sent events."""
+    return body.removeprefix(_BOM).lstrip(b"\r\n").startswith(_STREAM_BEGINS)
+
+
+def delta_texts(body: bytes) -> list[DeltaText]:
+    """Find the texts that come in more than one piece; none in a body that is no stream of events."""
+    if not is_stream(body):
+        return []
+    found: dict[tuple[bytes, int, tuple[bytes, ...]], list[tuple[int, int, int]]] = {}
+    at = 0
+    for number, event in enumerate(split_events(body), start=1):
+        indexes = tuple(_INDEX.findall(event))
+        seen: Counter[bytes] = Counter()
+        for piece in _PIECE.finditer(event):
+            seen[piece[1]] += 1
+            key = piece[1], seen[piece[1]], indexes
+            found.setdefault(key, []).append((at + piece.start(2), at + piece.end(2), number))
+        at += len(event)
+    return [_text(key[0].decode(), pieces) for key, pieces in found.items() if len(pieces) > 1]
+
+
+def _text(name: str, pieces: Sequence[tuple[int, int, int]]) -> DeltaText:
+    return DeltaText(
+        field=name,
+        pieces=tuple((start, end) for start, end, _ in pieces),
+        events=tuple(event for _, _, event in pieces),
+        starts=tuple(accumulate((end - start for start, end, _ in pieces), initial=0)),
+    )

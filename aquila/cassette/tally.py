@@ -1,0 +1,139 @@
+"""What a test run played and recorded, counted over its cassettes and over the processes that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+from aquila.cassette.watch import Opened
+
+
+@dataclass(slots=True)
+class Used:
+    """One cassette of a run."""
+
+    #: How many interactions the file held when it was first opened.
+    interactions: int = 0
+    #: Positions, from 0, that something asked for.
+    played: set[int] = field(default_factory=set)
+    #: How often an interaction was played; the tests may each begin at the beginning.
+    plays: int = 0
+    recordings: int = 0
+    saved_usd: Decimal = Decimal()
+    #: When the oldest interaction was recorded; None if none says.
+    oldest: datetime | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """All cassettes of a run, by path."""
+
+    used: dict[str, Used] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, opened: Iterable[Opened]) -> Self:
+        """Count what was opened."""
+        tally = cls()
+        for deck in opened:
+            tally._add(deck)
+        return tally
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what another process counted."""
+        return cls({
+            path: Used(
+                interactions=row["interactions"],
+                played=set(row["played"]),
+                plays=row["plays"],
+                recordings=row["recordings"],
+                saved_usd=Decimal(row["saved_usd"]),
+                oldest=datetime.fromisoformat(row["oldest"]) if row["oldest"] else None,
+            )
+            for path, row in plain.items()
+        })  # fmt: skip
+
+    def to_plain(self) -> dict[str, Any]:
+        """Write it as texts, numbers, lists and dicts."""
+        return {
+            path: {
+                "interactions": used.interactions,
+                "played": sorted(used.played),
+                "plays": used.plays,
+                "recordings": used.recordings,
+                "saved_usd": str(used.saved_usd),
+                "oldest": used.oldest.isoformat() if used.oldest else None,
+            }
+            for path, used in self.used.items()
+        }
+
+    def merge(self, other: Tally) -> None:
+        """Add what another process counted."""
+        for path, more in other.used.items():
+            used = self.used.setdefault(path, Used())
+            used.interactions = max(used.interactions, more.interactions)
+            used.played |= more.played
+            used.plays += more.plays
+            used.recordings += more.recordings
+            used.saved_usd += more.saved_usd
+            used.oldest = _older(used.oldest, more.oldest)
+
+    def line(self, now: datetime) -> str:
+        """Say it in one line: `12 cassettes, 31 interactions played, $0.042 saved, oldest 143 d`."""
+        rows = self.used.values()
+        plays, recordings = sum(used.plays for used in rows), sum(used.recordings for used in rows)
+        saved = sum((used.saved_usd for used in rows), Decimal())
+        oldest = min((used.oldest for used in rows if used.oldest is not None), default=None)
+        parts = [
+            _count(len(self.used), "cassette"),
+            f"{_count(plays, 'interaction')} played",
+            f"{recordings} recorded" if recordings else "",
+            f"${_dollars(saved)} saved" if saved else "",
+            f"oldest {(now - oldest).days} d" if oldest is not None else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def _add(self, deck: Opened) -> None:
+        player = deck.player
+        index = player.index if player is not None else None
+        one = Used(recordings=deck.recordings)
+        if player is not None and index is not None:
+            one.interactions = len(index.interactions)
+            one.played = set(range(one.interactions)).difference(index.unplayed())
+            one.plays, one.saved_usd = player.plays, player.saved_usd
+            for interaction in index.interactions:
+                one.oldest = _older(one.oldest, interaction.recorded_at)
+        self.merge(Tally({str(deck.path): one}))
+
+
+def unplayed(opened: Iterable[Opened]) -> dict[Path, list[int]]:
+    """Give the interactions, from 1, that no player of a cassette asked for. Cassettes that are being recorded are left out."""
+    left: dict[Path, set[int]] = {}
+    for deck in opened:
+        index = deck.player.index if deck.player is not None else None
+        if index is not None and not deck.records:
+            found = {number + 1 for number in index.unplayed()}
+            left[deck.path] = left.get(deck.path, found) & found
+    return {path: sorted(numbers) for path, numbers in left.items() if numbers}
+
+
+def _older(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _dollars(amount: Decimal) -> str:
+    return (
+        f"{amount:.2f}"
+        if amount >= 1
+        else f"{amount.normalize():.2g}"
+        if amount < Decimal("0.01")
+        else f"{amount:.3f}"
+    )

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from aquila.cassette.secrets.delta_text import delta_texts, is_stream
+
+PIECES = (
+    b'data: {"index":0,"delta":"ab"}\n\n'
+    b'data: {"index":1,"delta":"XY"}\n\n'
+    b'data: {"index":0,"delta":""}\n\n'
+    b'data: {"index":0,"delta":"c\\"d"}\r\n\r\n'
+    b'data: {"index":1,"delta":"Z"}\n\n'
+    b'data: {"index":0,"text":"once"}\n\n'
+)
+
+
+def test_pieces_are_joined_by_field_and_index() -> None:
+    texts = delta_texts(PIECES)
+
+    assert [text.joined(PIECES) for text in texts] == [b'abc\\"d', b"XYZ"]
+    assert [text.events for text in texts] == [(1, 3, 4), (2, 5)]
+
+
+def test_a_span_of_the_text_is_told_piece_by_piece() -> None:
+    first, second = delta_texts(PIECES)
+
+    assert [PIECES[start:end] for start, end in first.in_body(1, 4)] == [b"b", b"c\\"]
+    assert [PIECES[start:end] for start, end in first.in_body(2, 6)] == [b'c\\"d']
+    assert [PIECES[start:end] for start, end in second.in_body(0, 3)] == [b"XY", b"Z"]
+    assert [first.event_at(position) for position in range(7)] == [1, 1, 4, 4, 4, 4, 4]
+
+
+def test_what_is_no_stream_has_no_pieces() -> None:
+    assert delta_texts(b'{"delta":"a"}{"delta":"b"}') == []
+    assert is_stream(b"\xef\xbb\xbf\nevent: x")
+    assert not is_stream(b"a data: x")
