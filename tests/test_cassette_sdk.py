@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import openai
 import pytest
 
 from aquila.cassette.file.disk import read
@@ -16,7 +17,6 @@ from tests import wire
 from tests.tapes import KEY
 from tests.thread_server import reply, serve_in_thread
 
-openai = pytest.importorskip("openai")
 # The library the SDK stands on: httpx2 since version 3.
 library: Any = __import__(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
 
