@@ -32,10 +32,11 @@ test: $(STAMP) model  ## Run the tests
 	@$(BIN)/python -m pytest -q --durations=5
 	@echo "==> All green. Next: make demo, make check, or read docs/tutorial.md"
 
-check: $(STAMP)  ## Lint, types, import direction, the code blocks of the docs
+check: $(STAMP)  ## Lint, types, import direction, the cassettes, the code blocks of the docs
 	@echo "==> ruff";         $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "==> mypy";         $(BIN)/mypy
 	@echo "==> import-linter"; $(BIN)/lint-imports --no-logo
+	@echo "==> cassettes";    $(BIN)/aquila cassette verify --strict cassettes
 	@echo "==> docs";         $(BIN)/python -m pytest -q --no-header -p no:cacheprovider README.md docs
 
 format: $(STAMP)  ## Format the code

@@ -102,8 +102,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
     """Take what is set up for several tests for none of them."""
     from aquila.cassette.watch import WATCHING  # noqa: PLC0415 - see pytest_configure
 
-    watch = WATCHING.test
-    WATCHING.test = watch if fixturedef.scope == "function" else None
+    if fixturedef.scope == "function":
+        return (yield)
+    watch, WATCHING.test = WATCHING.test, None
     try:
         return (yield)
     finally:

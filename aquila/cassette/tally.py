@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from aquila.cassette.matching.match import Index
 from aquila.cassette.watch import Opened
 
 
@@ -112,13 +113,25 @@ class Tally:
 
 def unplayed(opened: Iterable[Opened]) -> dict[Path, list[int]]:
     """Give the interactions, from 1, that no player of a cassette asked for. Cassettes that are being recorded are left out."""
-    left: dict[Path, set[int]] = {}
+    indexes: dict[Path, list[Index]] = {}
     for deck in opened:
         index = deck.player.index if deck.player is not None else None
         if index is not None and not deck.records:
-            found = {number + 1 for number in index.unplayed()}
-            left[deck.path] = left.get(deck.path, found) & found
-    return {path: sorted(numbers) for path, numbers in left.items() if numbers}
+            indexes.setdefault(deck.path, []).append(index)
+    left = {path: _unplayed(shared) for path, shared in indexes.items()}
+    return {path: numbers for path, numbers in left.items() if numbers}
+
+
+def _unplayed(indexes: list[Index]) -> list[int]:
+    played = [set(range(len(index.interactions))).difference(index.unplayed()) for index in indexes]
+    left: list[int] = []
+    for places in indexes[0].places.values():
+        claimed = [place for one in played for place in places if place in one]
+        missing = [place + 1 for place in places if place not in claimed]
+        # Each player begins at the beginning: equal requests of two of them have played one interaction twice, where a
+        # recording has two.
+        left += missing[len(claimed) - len(set(claimed)) :]
+    return sorted(left)
 
 
 def _older(one: datetime | None, other: datetime | None) -> datetime | None:
