@@ -29,7 +29,7 @@ demo: $(STAMP) model  ## Summarise a document with a durable job on the local mo
 
 test: $(STAMP) model  ## Run the tests
 	@echo "==> Running the tests: no network, no key, real servers on this machine"
-	@$(BIN)/python -m pytest -q --durations=5
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --durations=5
 	@echo "==> All green. Next: make demo, make check, or read docs/tutorial.md"
 
 check: $(STAMP)  ## Lint, types, import direction, the cassettes, the code blocks of the docs

@@ -39,7 +39,7 @@ _ERRORS: dict[str, type[TimeoutExceeded]] = {
 _BRIEFLY = "briefly"
 
 
-class _EnoughError(Exception):
+class EnoughError(Exception):
     """A brief wait is over."""
 
 
@@ -160,7 +160,7 @@ class Clocks:
         """Wait for something that may as well be left after some seconds."""
         try:
             await self._wait(other, self._loop.time() + seconds, _BRIEFLY)
-        except _EnoughError:
+        except EnoughError:
             return
 
     async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[object]] = anyio.sleep) -> None:
@@ -226,7 +226,7 @@ class Clocks:
 
     def _error(self) -> Exception:
         if self._clock == _BRIEFLY:
-            return _EnoughError()
+            return EnoughError()
         seconds = getattr(self._timeouts, self._clock)
         return _ERRORS[self._clock](
             _SAY[self._clock].format(seconds=seconds)

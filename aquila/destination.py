@@ -12,6 +12,9 @@ from aquila.retry import Retry
 from aquila.timeouts import Timeouts
 from aquila.transport.base import Request, Transport
 
+#: A parameter of a base URL with such a name is a credential, whatever its value looks like.
+_ALWAYS_SECRET = ("key", "code")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
@@ -29,7 +32,7 @@ class Destination:
     def secrets(self) -> tuple[str, ...]:
         """Values that must not appear in an error; the longest first, as a shorter one may be a part of it."""
         whole = {value for name, value in self.headers.items() if value and is_secret_header(name)}
-        parts = {secret.value for secret in request_secrets(self.base_url, self.headers)}
+        parts = {secret.value for secret in request_secrets(self.base_url, self.headers, _ALWAYS_SECRET)}
         return tuple(sorted(whole | parts, key=len, reverse=True))
 
     @property

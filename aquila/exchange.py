@@ -13,6 +13,7 @@ from aquila.events import Event
 from aquila.rate_limits import RateLimits, read_rate_limits
 from aquila.refusal import read_refusal
 from aquila.transport.base import Request, Transport, TransportResponse
+from aquila.transport.cut_short import CutShortError
 from aquila.transport.sse import ServerSentEvent, SSEDecoder
 
 _WHOLE_BODY_BYTES = 64 * 1024 * 1024
@@ -216,7 +217,7 @@ class Exchange:
         return late[0] if late else None
 
     async def _drain(self) -> None:
-        with suppress(ConnectionFailed, ProtocolError):
+        with suppress(ConnectionFailed, ProtocolError, CutShortError):
             await self._clocks.wait_briefly(self._read_rest(), _DRAIN_SECONDS)
 
     async def _read_rest(self) -> None:

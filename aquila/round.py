@@ -26,6 +26,7 @@ from aquila.rate_limits import RateLimits
 from aquila.scrub import scrub
 from aquila.telemetry import log_request
 from aquila.transport.base import Request, Transport
+from aquila.transport.cut_short import CutShortError
 from aquila.transport.sleeping import sleep_of
 
 _UNFINISHED = {"queued", "in_progress"}
@@ -111,7 +112,7 @@ class Round:
             if (
                 exchange is not None
                 and exchange.ended
-                and isinstance(error, ConnectionFailed | TimeoutExceeded)
+                and isinstance(error, ConnectionFailed | TimeoutExceeded | CutShortError)
             ):
                 return exchange.finish() or None
             return [await self._recover(error)]

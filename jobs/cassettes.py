@@ -35,14 +35,14 @@ def cassette_of_send(named: str | None, declared: str | None) -> JobCassette:
         CassetteError: It is not clear which cassette is in effect.
         ConfigError: The environment names an unknown mode.
     """
-    if named is not None:
-        return JobCassette(named)
     settings = read_settings()
-    scope = in_effect(settings)
-    if scope is None:
-        return JobCassette(declared)
-    mode = resolve_mode(scope.mode, settings)
-    return JobCassette(declared) if mode == "off" else JobCassette(scope.name, mode)
+    scope = in_effect(settings) if named is None else None
+    mode = resolve_mode(scope.mode if scope is not None else None, settings)
+    if scope is None or mode == "off":
+        name = declared if named is None else named
+        return JobCassette(name, None if name is None or mode == "off" else mode)
+    scope.is_lent = True
+    return JobCassette(scope.name, mode)
 
 
 def cassette_of_call(declared: str | None) -> AbstractContextManager[Any]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from aquila.cassette.secrets.delta_text import delta_texts, is_stream
+from aquila.cassette.secrets.delta_text import delta_texts
 
 PIECES = (
     b'data: {"index":0,"delta":"ab"}\n\n'
@@ -30,5 +30,3 @@ def test_a_span_of_the_text_is_told_piece_by_piece() -> None:
 
 def test_what_is_no_stream_has_no_pieces() -> None:
     assert delta_texts(b'{"delta":"a"}{"delta":"b"}') == []
-    assert is_stream(b"\xef\xbb\xbf\nevent: x")
-    assert not is_stream(b"a data: x")

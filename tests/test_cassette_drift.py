@@ -4,13 +4,18 @@ import base64
 import hashlib
 import time
 from dataclasses import replace
+from pathlib import Path
 
-from aquila.cassette.matching.drift import Drift, explain
+import pytest
+
+from aquila.cassette.matching.drift import Drift, explain, goal_text
 from aquila.cassette.matching.match import Index, request_key
 from aquila.cassette.matching.rules import Rules
+from aquila.cassette.secrets.secret import Secret
+from aquila.errors import CassetteMismatch
 from aquila.transport.base import Request
 from tests.talks import drift, talk
-from tests.tapes import KEY, interaction, request
+from tests.tapes import HELLO, KEY, URL, interaction, record, replay, request, scripted
 
 
 def test_a_request_sent_too_often_says_how_often_it_is_recorded() -> None:
@@ -119,5 +124,60 @@ def test_a_secret_is_not_shown() -> None:
     told = "\n".join(found.lines)
     for secret in ("my-own", KEY, "sk-proj-abc", "the-key-of"):
         assert secret not in told
-    assert "$.messages[0].content: differs, but holds an API key" in told
+    assert "$.messages[0].content: at character 0: [-Hi-]{+Hello [redacted] [redacted] [redacted]+}" in told
     assert '$.api_key: not recorded, now "[redacted]"' in told
+
+
+def test_a_secret_is_not_shown_in_pieces_either() -> None:
+    key = "sk-proj-Abc123def456Ghi789jkl0-mnoPQR-stuXYZaaaaaaaaaaaaaaaaa"
+    secret = Secret("the value of X_TOKEN", "hunter2 hunter2 xyz")
+    index = Index([interaction(request("my sk-aaa-mnoPQR-stuXYZaaaaaaaaaaaaaaaaa and hunter2 abc"))])
+
+    found = explain(request(f"my {key} and {secret.value}"), index, [secret])
+
+    told = "\n".join(found.lines)
+    assert "{+[redacted]+}" in told
+    for part in ("proj", "Abc123", "xyz"):
+        assert part not in told
+
+
+def test_a_secret_that_is_written_in_another_way_is_not_shown() -> None:
+    secret = Secret("the value of X_TOKEN", 'quo"ted secret')
+    encoded = base64.b64encode(secret.value.encode()).decode()
+    nested = {"a": 'x quo\\"ted secret', "b": encoded, secret.value: "as a name"}
+
+    found = explain(request(**nested), Index([interaction(request())]), [secret])
+
+    told = "\n".join(found.lines)
+    assert '$.a: not recorded, now "[holds the value of X_TOKEN]"' in found.lines
+    assert encoded not in told
+    assert "ted secret" not in told
+
+
+def test_a_request_that_differs_in_a_secret_only_says_so() -> None:
+    index = Index([interaction(request("it is [redacted]"))])
+
+    found = explain(request("it is hunter2hunter2"), index, [Secret("it", "hunter2hunter2")])
+
+    assert found.lines == ("a secret only, which is not recorded",)
+
+
+def test_where_a_request_goes_is_told_without_secrets() -> None:
+    sent = replace(request(), url=f"https://me:pass@e.test/bot/{KEY}/x?a=b#c")
+
+    assert goal_text(sent, Rules()) == "POST https://e.test/bot/[redacted]/x"
+
+
+async def test_a_replay_tells_no_secret_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X_TOKEN", "hunter2hunter2xyz")
+    await record(tmp_path / "a.yaml", scripted(*HELLO), request("tell me"))
+    sent = replace(request("tell me hunter2hunter2xyz and more"), url=f"{URL}/hunter2hunter2xyz")
+
+    with pytest.raises(CassetteMismatch) as caught:
+        await replay(tmp_path / "a.yaml", sent)
+
+    told = f"{caught.value}{caught.value.diff}{caught.value.__notes__}"
+    assert "[redacted]" in told
+    assert "hunter2" not in told

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aquila.cassette import Disconnect, Garble, ReplayTransport, SlowFirstByte, 
 from aquila.cassette.fault_plan import FaultPlan
 from aquila.cassette.faults import Fault
 from aquila.cassette.file.disk import read as read_cassette
+from aquila.cassette.replay import Player
 from aquila.errors import (
     AquilaError,
     ConfigError,
@@ -234,6 +236,14 @@ async def test_a_file_is_not_changed_by_faults(client: aquila.Client, tmp_path: 
         (lambda: Disconnect(times=0), "times=0"),
         (lambda: Timeout(clock="lunch"), "clock='lunch' is unknown; use one of connect"),  # type: ignore[arg-type]
         (lambda: Status(code=42), "code=42"),
+        (lambda: Status(code=429, retry_after=-1), "retry_after=-1 must be 0 or more seconds"),
+        (lambda: Disconnect(after_chunks=-1), "after_chunks=-1 must be a whole number, 0 or more"),
+        (lambda: Timeout(after_chunks=-1), "after_chunks=-1"),
+        (lambda: Timeout(seconds=-1), "seconds=-1"),
+        (lambda: Truncate(after_bytes=-1), "after_bytes=-1"),
+        (lambda: Garble(chunk=-1), "chunk=-1"),
+        (lambda: SlowFirstByte(seconds=-1), "seconds=-1 must be 0 or more seconds"),
+        (lambda: SlowFirstByte(seconds=float("nan")), "seconds=nan"),
         (lambda: FaultPlan(["429"]), "faults holds '429'; use Disconnect"),  # type: ignore[list-item]
     ],
 )
@@ -244,11 +254,40 @@ def test_a_fault_that_makes_no_sense_is_refused(make: object, said: str) -> None
 
 def test_a_plan_tells_which_faults_have_not_struck() -> None:
     faults: Sequence[Fault] = (Disconnect(interaction=2), Garble(times=2))
-    plan = FaultPlan(faults)
+    plan, answered = FaultPlan(faults), interaction(chunks=CHUNKS)
 
-    assert plan.take(1, interaction()) is faults[1]
+    assert plan.take(1, answered) is faults[1]
     assert plan.waiting() == faults
-    assert plan.take(2, interaction()) is faults[0]
-    assert plan.take(3, interaction()) is faults[1]
-    assert plan.take(4, interaction()) is None
+    assert plan.take(2, answered) is faults[0]
+    assert plan.take(3, answered) is faults[1]
+    assert plan.take(4, answered) is None
     assert plan.waiting() == ()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Disconnect(after_chunks=len(CHUNKS) + 1),
+        Timeout(after_chunks=len(CHUNKS) + 1),
+        Truncate(after_bytes=sum(len(data) for _, data in CHUNKS)),
+        Garble(chunk=len(CHUNKS)),
+        Garble(chunk=len(CHUNKS) - 1),
+        SlowFirstByte(seconds=0),
+    ],
+)
+def test_a_fault_that_would_change_nothing_has_not_struck(fault: Fault) -> None:
+    no_quotation_mark = (70, b"data: [DONE]\n\n")
+    plan = FaultPlan([fault])
+
+    assert plan.take(1, interaction(chunks=[*CHUNKS[:-1], no_quotation_mark])) is None
+    assert plan.waiting() == (fault,)
+
+
+async def test_an_interaction_that_a_fault_gave_back_counts_once(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.yaml", interaction(chunks=CHUNKS, cost_usd=Decimal("0.25")))
+    player = Player(path, faults=[Status(code=503, times=2)])
+
+    statuses = [player.claim(request()).interaction.status for _ in range(3)]
+
+    assert statuses == [503, 503, 200]
+    assert (player.plays, player.saved_usd) == (1, Decimal("0.25"))

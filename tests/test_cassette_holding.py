@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aquila.cassette import wrap
+from aquila.cassette import Scope, wrap
 from aquila.cassette.file.disk import read as read_cassette
 from aquila.cassette.holding import Hold, hold, release
+from aquila.cassette.watch import WATCHING, Watch
 from aquila.settings import Settings, read_settings
 from tests.tapes import EchoTransport, read, record, request
 
@@ -22,11 +23,13 @@ def settings(tmp_path: Path) -> Settings:
 @contextmanager
 def a_test(*, passes: bool) -> Iterator[Hold]:
     """Hold recordings as the plugin does during a test."""
-    held = Hold()
+    held, around = Hold(), WATCHING.test
     hold(held)
+    WATCHING.test = Watch()
     try:
         yield held
     finally:
+        WATCHING.test = around
         release(held)
     _ = held.keep() if passes else held.drop()
 
@@ -152,3 +155,104 @@ async def test_a_test_may_replay_what_it_has_just_recorded(settings: Settings) -
         await ask(settings, "A", "B", mode="new_episodes", source=source)
 
     assert source.sent == 1
+
+
+async def test_a_client_that_outlives_a_failed_test_goes_on_with_a_whole_cassette(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for mode in ("once", "rewrite", "all"):
+        source, shared = EchoTransport(), Scope("a")
+        chosen = replace(settings, cassettes=mode)
+        transport = wrap(lambda source=source: source, None, settings=chosen, scope=shared)
+        with a_test(passes=False):
+            watch, WATCHING.test = WATCHING.test, None  # As while a module's fixture is set up.
+            await read(transport, request("set-up"))
+            WATCHING.test = watch
+            await read(transport, request("one"))
+        with a_test(passes=True):
+            await read(transport, request("two"))
+        shared.close()
+
+        assert serials(tmp_path / "a.yaml") == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"], mode
+
+
+@pytest.mark.parametrize("mode", ["once", "rewrite", "all", "new_episodes"])
+async def test_a_recording_that_lost_its_beginning_with_a_failed_test_writes_nothing(
+    settings: Settings, tmp_path: Path, mode: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    if mode != "once":
+        await record(path, EchoTransport(), request("one"), request("two"))
+    before = path.read_bytes() if mode != "once" else None
+    shared = Scope("a")
+    transport = wrap(EchoTransport, None, settings=replace(settings, cassettes=mode), scope=shared)
+
+    with a_test(passes=False):
+        await read(transport, request("three"))
+    with a_test(passes=True):
+        await read(transport, request("four"))
+    await read(transport, request("five"))
+    shared.close()
+
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+async def test_a_recording_that_began_in_a_test_that_passed_goes_on_at_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shared, source = Scope("a"), EchoTransport()
+    transport = wrap(lambda: source, None, settings=replace(settings, cassettes="rewrite"), scope=shared)
+    with a_test(passes=True):
+        await read(transport, request("one"))
+    with a_test(passes=False):
+        await read(transport, request("two"))
+    await read(transport, request("three"))
+    shared.close()
+
+    assert serials(tmp_path / "a.yaml") == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
+
+
+async def test_what_waits_is_not_written_with_what_does_not(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    await record(path, EchoTransport(), request("A"))
+    with a_test(passes=False):
+        await ask(settings, "A", "B", mode="all")
+        at_once = wrap(EchoTransport, "a", settings=settings, mode="new_episodes")
+        await read(at_once, request("C"))
+        await at_once.aclose()
+        assert len(serials(path.with_name("a.yaml.partial"))) == 2
+
+    prompts = [item.request.body.decode() for item in read_cassette(path) or ()]
+    assert [prompt for prompt in prompts if '"A"' in prompt] == prompts[:1]
+    assert [prompt for prompt in prompts if '"C"' in prompt] == prompts[1:]
+    assert len(prompts) == 2
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_an_answer_that_ends_after_the_verdict_abides_by_it(
+    settings: Settings, tmp_path: Path, passes: bool
+) -> None:
+    with a_test(passes=passes):
+        transport = wrap(EchoTransport, "a", settings=replace(settings, cassettes="rewrite"))
+        response = await transport.send(request("A"))
+        await anext(response.chunks)
+    with a_test(passes=not passes):
+        async for _ in response.chunks:
+            continue
+        await response.aclose()
+
+    assert (tmp_path / "a.yaml").exists() is passes
+
+
+async def test_the_partial_file_of_a_failed_test_goes_when_a_later_one_is_kept(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with a_test(passes=False):
+        await ask(settings, "A", mode="once")
+    assert (tmp_path / "a.yaml.partial").exists()
+
+    with a_test(passes=True):
+        await ask(settings, "A", mode="once")
+
+    assert (tmp_path / "a.yaml").exists()
+    assert not (tmp_path / "a.yaml.partial").exists()

@@ -182,6 +182,23 @@ def test_what_another_recorder_put_in_a_secrets_place_is_none() -> None:
     assert imported(item(sent, {"body": {"string": "[FILTERED-1]"}})).leak is None
 
 
+def test_what_the_rules_allow_is_no_leak() -> None:
+    sent = {"body": '{"prompt": "sk-abcdefghij0123456789"}', "headers": {"content-type": "application/json"}}
+    one = item(sent, {"body": {"string": "a"}})
+
+    assert imported(one).leak is not None
+    assert imported(one, rules=Rules.of(allow=["sk-abcdefghij0123456789"])).leak is None
+
+
+def test_an_answer_without_a_body_keeps_the_length_it_tells() -> None:
+    answer = {"headers": {"content-length": ["1234"]}, "body": {"string": ""}}
+
+    found = {method: imported(item({"method": method, "body": ""}, answer)) for method in ("HEAD", "GET")}
+
+    assert only(found["HEAD"]).headers == {"content-length": "1234"}
+    assert only(found["GET"]).headers == {}
+
+
 def test_a_file_of_ours_keeps_its_times_and_loses_the_marks_of_a_hand() -> None:
     recorded = interaction(chunks=[(5, HELLO[0]), (9, HELLO[1])], seq=4, head_ms=3, total_ms=9, source=None)
     text = "# a comment\n" + assemble([render(recorded)]).replace("ße", "ter")

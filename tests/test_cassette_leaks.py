@@ -64,6 +64,12 @@ def test_a_leak_names_the_json_path_and_never_the_value() -> None:
             {"request": replace(request(), headers={}, url=f"https://e.test/?q={KEY}")},
             "request URL, parameter q",
         ),
+        ({"request": replace(request(), headers={}, method=KEY)}, "request method"),
+        ({"request": replace(request(), headers={KEY: "1"})}, "names of request headers"),
+        ({"headers": {KEY: "1"}}, "names of response headers"),
+        ({"reason": KEY}, "reason phrase"),
+        ({"model": KEY}, "name of the model"),
+        ({"source": KEY}, "source"),
         ({"failure": Failure(error="ConnectionFailed", message=f"refused {KEY}")}, "error message"),
     ],
 )
@@ -117,6 +123,76 @@ def test_a_leak_names_the_event_the_path_and_the_field(body: bytes, place: str) 
 
     assert leak is not None
     assert leak.place == f"response body{place}"
+
+
+WORDS = "tr0ub4dor-and-3-horses"
+PIECES = ("tr0ub4", "dor-and", "-3-horses")
+
+
+def lines(*documents: object) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
+
+
+def events(*documents: object) -> bytes:
+    return b"".join(b"data: " + json.dumps(document).encode() + b"\n\n" for document in documents)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (lines(*({"message": {"content": piece}} for piece in PIECES)), "event 1 at $.message.content"),
+        (json.dumps([{"parts": [{"text": piece}]} for piece in PIECES], indent=1).encode(), "event 1 at $.parts[0].text"),
+        (events(*({"audio": {"transcript": piece}} for piece in PIECES)), "event 1 at $.audio.transcript"),
+        (events({"a": "x"}, {"a": "y"}, *({"response": piece} for piece in PIECES)), "event 3 at $.response"),
+        (
+            events({"index": 0, "delta": PIECES[0]}, {"delta": PIECES[1]}, {"index": 0, "top_index": 1, "delta": PIECES[2]}),
+            "event 1 at $.delta",
+        ),
+        (
+            events({"c": [{"index": 0, "t": PIECES[0]}]}, {"c": [{"index": 1, "t": "other"}]}, {"c": [{"index": 0, "t": PIECES[1] + PIECES[2]}]}),
+            "event 1 at $.c[0].t",
+        ),
+        (b"".join(b"data: " + piece.encode() + b"\n\n" for piece in PIECES), "event 1"),
+    ],
+    ids=["lines", "array", "audio", "later", "some indexes", "two choices", "no JSON"],
+)  # fmt: skip
+def test_a_known_value_in_pieces_is_found_whatever_brings_them(body: bytes, place: str) -> None:
+    leak = find_leak([("response body", body)], [Secret("it", WORDS)])
+
+    assert leak is not None
+    assert leak.place == f"response body, {place}"
+
+
+@pytest.mark.parametrize("body", [b"q=ab%2Bcd%2Fef+gh%3D%3D", b'{"a":"ab+cd\\/ef gh=="}'])
+def test_blanks_may_be_written_as_forms_write_them(body: bytes) -> None:
+    assert find_leak([("body", body)], [Secret("it", "ab+cd/ef gh==")]) is not None
+
+
+def test_the_case_of_an_escape_does_not_count() -> None:
+    secret = Secret("it", "pässwörd-geheim")
+
+    assert find_leak([("body", b'"p\\u00E4ssw\\u00F6rd-geheim"')], [secret]) is not None
+
+
+def test_half_a_surrogate_pair_in_a_secret_is_no_trouble() -> None:
+    assert find_leak([("body", b"a body")], [Secret("it", "abcdefgh\ud83d")]) is None
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"),
+    [
+        (SHAPED, f"it is {SHAPED}"),
+        ("abcd0123456789efgh", "Authorization: Bearer abcd0123456789efgh"),
+        (f"see {SHAPED} there", f"it is {SHAPED}"),
+        (WORDS, f"it is {WORDS}"),
+    ],
+)
+def test_what_is_allowed_is_no_leak(allowed: str, text: str) -> None:
+    known = [Secret("it", WORDS)]
+
+    assert find_leak([("body", text.encode())], known) is not None
+    assert find_leak([("body", text.encode())], known, [allowed]) is None
+    assert find_leak([("body", f"{text} sk-zyxwvutsrq9876543210".encode())], known, [allowed]) is not None
 
 
 def test_texts_of_different_choices_do_not_make_a_key_together() -> None:

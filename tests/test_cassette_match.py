@@ -61,7 +61,8 @@ def test_the_method_counts_and_headers_do_not() -> None:
         ("HTTPS://API.Example.test:443", "https://api.example.test/"),
         ("http://e.test:80/v1#part", "http://e.test/v1"),
         ("http://e.test:8080/v1?b=2&a=1", "http://e.test:8080/v1?a=1&b=2"),
-        ("http://e.test/?key=abcdef", "http://e.test/?key=[redacted]"),
+        ("http://e.test/?api_key=abcdef", "http://e.test/?api_key=[redacted]"),
+        ("http://e.test/?step=b&step=a&n=1", "http://e.test/?n=1&step=b&step=a"),
         ("http://user:pass@e.test/", "http://e.test/"),
         ("http://[broken", "http://[broken"),
     ],
@@ -77,6 +78,33 @@ def test_the_order_of_keys_never_counts(value: dict[str, object], shuffle: rando
     shuffle.shuffle(items)
 
     assert request_key(body(json.dumps(value))) == request_key(body(json.dumps(dict(items), indent=1)))
+
+
+PIECES = st.lists(
+    st.sampled_from([
+        "\u201c", "é", "sk-abc****xx", "Key: ", "key provided: ", "****", "**", "org-AAAAAAAAAAAA123456a",
+        "organization ", "project ", "proj_aAAAAAAAAAAA123456", '"password": "x"', "\n", "\\", "\u2028", "\x7f", "a",
+    ]),
+    max_size=6,
+).map("".join)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from(["password", "headers", "n"]), PIECES, min_size=1), st.booleans())
+def test_a_masked_key_behind_an_escape_is_the_same_in_every_form(
+    value: dict[str, object], as_ascii: bool
+) -> None:
+    sent = body(json.dumps({**value, "inner": json.dumps(value)}, ensure_ascii=as_ascii))
+    written = as_written(sent, DEFAULT_RULES)
+    recorded = replace(written, body=(pretty(written.body) or "").encode())
+
+    assert request_key(recorded) == request_key(sent)
+
+
+def test_half_a_surrogate_pair_in_the_url_or_the_method_is_no_trouble() -> None:
+    sent = replace(request(), url="https://e.test/\udc80", method="P\udc80")
+
+    assert request_key(as_written(sent, DEFAULT_RULES)) == request_key(sent)
 
 
 @settings(deadline=None)

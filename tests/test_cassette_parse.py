@@ -64,6 +64,12 @@ def test_a_broken_file_is_told_in_one_line_with_its_line(data: bytes, place: str
         ("      end: complete", "      end: maybe", "interaction 1, response.aquila.end is 'maybe', expected complete"),
         ("      end: complete", "      end: {message: x}", "interaction 1, response.aquila.end has no `error`"),
         ("      head_ms: 0", "      head_ms: 1.5", "interaction 1, response.aquila.head_ms is not a whole"),
+        ("      head_ms: 0", "      head_ms: -1", "interaction 1, response.aquila.head_ms is not a time between 0 and"),
+        ("      total_ms: 0", f"      total_ms: {10**30}", "interaction 1, response.aquila.total_ms is not a time between"),
+        ("      head_ms: 0", f"      seq: 0x{'f' * 4000}", "interaction 1, response.aquila.seq has more than 4,000 digits"),
+        ("      v: 1", "      recorded_at: '0001-01-01T00:00:00+14:00'", "interaction 1, response.aquila.recorded_at is not a time between the years"),
+        ("      end: complete", "      end: {error: ReadTimeout, seconds: .inf}", "interaction 1, response.aquila.end.seconds is not a time"),
+        ("'22:14'", f"'{10**20}:14'", "interaction 1, response.aquila.chunks ends later than"),
         ("'22:14'", "22:14", "interaction 1, response.aquila.chunks is not a text"),
         ("'22:14'", "a:b", "interaction 1, response.aquila.chunks has 'a:b', which is not milliseconds:bytes"),
         ("'22:14'", f"'0:{'9' * 5000}'", "interaction 1, response.aquila.chunks has '0:999"),
@@ -73,6 +79,9 @@ def test_a_broken_file_is_told_in_one_line_with_its_line(data: bytes, place: str
         ("      sha: ", "      cost_usd: cheap\n      sha: ", "interaction 1, response.aquila.cost_usd is not an amount"),
         ("      sha: ", "      cost_usd: .nan\n      sha: ", "interaction 1, response.aquila.cost_usd is not an amount"),
         ("      sha: ", "      cost_usd: -1\n      sha: ", "interaction 1, response.aquila.cost_usd is not an amount"),
+        ("      sha: ", "      cost_usd: true\n      sha: ", "interaction 1, response.aquila.cost_usd is not a whole number"),
+        ("      sha: ", "      cost_usd: '1e-999999'\n      sha: ", "interaction 1, response.aquila.cost_usd has more than 4,000"),
+        ("      sha: ", "      cost_usd: '0e999999'\n      sha: ", "interaction 1, response.aquila.cost_usd has more than 4,000"),
     ],
 )  # fmt: skip
 def test_a_field_changed_by_hand_is_named_with_its_line(line: str, written: str, place: str) -> None:

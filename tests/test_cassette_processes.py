@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import subprocess
 import sys
 import threading
@@ -14,8 +15,10 @@ import pytest
 from aquila.cassette.file.disk import read, write
 from aquila.cassette.file.exclusive import exclusive
 from aquila.cassette.file.format import assemble, render
+from aquila.cassette.journal import VARIABLE
 from aquila.cassette.matching.match import request_key
 from aquila.cassette.matching.rules import DEFAULT_RULES
+from aquila.cassette.mode import Mode
 from aquila.cassette.store import Store
 from aquila.errors import CassetteError
 from tests.tapes import interaction, request
@@ -41,6 +44,27 @@ anyio.run(main)
 """
 
 
+REWRITE = """
+import sys, threading
+from pathlib import Path
+from aquila.cassette.store import open_store
+from tests.tapes import interaction, request
+
+def put(prompt):
+    store = open_store(Path(sys.argv[1]), rewrite=True)
+    slot = store.reserve(prompt, {}, mode="rewrite")
+    print("open", flush=True)
+    sys.stdin.readline()
+    store.finish(slot, interaction(request(prompt)))
+    print("done", flush=True)
+
+print("ready", flush=True)
+for number in range(2):
+    sys.stdin.readline()
+    put(sys.argv[2] + str(number))
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A cassette that holds A and B."""
@@ -58,8 +82,8 @@ def another_process(path: Path) -> Store:
     return store
 
 
-def put(store: Store, prompt: str) -> None:
-    store.finish(store.reserve(prompt, {}), interaction(request(prompt)))
+def put(store: Store, prompt: str, mode: Mode | None = None) -> None:
+    store.finish(store.reserve(prompt, {}, mode=mode), interaction(request(prompt)))
 
 
 @pytest.mark.parametrize("mode", ["new_episodes", "all"])
@@ -163,16 +187,16 @@ def test_a_file_that_broke_during_the_recording_is_not_recorded_over(path: Path)
     assert prompts(path) == ["A", "B", "C", "D"]
 
 
-def test_rewriting_drops_what_another_process_wrote_before_the_first_save_only(path: Path) -> None:
+def test_rewriting_drops_what_was_there_when_it_began_and_nothing_newer(path: Path) -> None:
     ours, theirs = Store(path), another_process(path)
     ours.refresh(empty=True)
     put(theirs, "before")
 
-    put(ours, "C")
+    put(ours, "C", mode="rewrite")
     put(theirs, "after")
-    put(ours, "D")
+    put(ours, "D", mode="rewrite")
 
-    assert prompts(path) == ["C", "after", "D"]
+    assert prompts(path) == ["before", "C", "after", "D"]
 
 
 def hold(
@@ -219,3 +243,61 @@ def test_the_lock_of_a_killed_process_is_no_obstacle(path: Path) -> None:
 
     assert prompts(path) == ["A", "B", "C"]
     assert list(path.parent.iterdir()) == [path]
+
+
+class Rewriting:
+    """A process that rewrites a cassette in two calls, step by step."""
+
+    def __init__(self, path: Path, name: str, journal: Path | None) -> None:
+        told = {VARIABLE: f"{os.getpid()}:{journal}"} if journal is not None else {}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", REWRITE, path, name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **told},
+        )  # fmt: skip
+        self._hear()
+
+    def step(self) -> None:
+        """Open the file; the next time save it."""
+        self._say()
+        self._hear()
+
+    def end(self) -> None:
+        self._process.communicate()
+        assert self._process.returncode == 0
+
+    def _say(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline()
+
+
+def test_the_processes_of_a_run_rewrite_a_file_once_among_them(path: Path, tmp_path: Path) -> None:
+    first, second = (Rewriting(path, name, tmp_path / "journal") for name in "xy")
+
+    for process in (first, second, first, second):
+        # The second one opens the file when the first has rewritten it.
+        process.step()
+        process.step()
+
+    for process in (first, second):
+        process.end()
+    assert prompts(path) == ["x0", "y0", "x1", "y1"]
+
+
+def test_processes_that_began_together_lose_nothing_without_a_run_too(path: Path) -> None:
+    first, second = (Rewriting(path, name, None) for name in "xy")
+    for process in (first, second):
+        process.step()
+
+    for process in (second, first):
+        process.step()
+    for process in (first, second):
+        process.step()
+        process.step()
+        process.end()
+
+    assert sorted(prompts(path)) == ["x0", "x1", "y0", "y1"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,10 +19,20 @@ from aquila.cassette import RecordTransport
 from aquila.cassette.file.disk import read as read_cassette
 from aquila.cassette.file.disk import write
 from aquila.cassette.interaction import Interaction
+from aquila.cassette.matching.rules import Rules
+from aquila.cassette.record import Recorder
 from aquila.cassette.tape import Tape, unfinished
-from aquila.errors import CassetteError, ConfigError, ConnectionFailed, ConnectTimeout
+from aquila.errors import (
+    CassetteError,
+    ConfigError,
+    ConnectionFailed,
+    ConnectTimeout,
+    ProtocolError,
+    RateLimitError,
+)
 from aquila.testing import Answer, ScriptedTransport
-from tests.tapes import HELLO, KEY, EchoTransport, echoed, read, record, request, scripted
+from aquila.transport.base import Request, TransportResponse
+from tests.tapes import HELLO, KEY, EchoTransport, echoed, read, record, replay, request, scripted
 from tests.wire import answer
 
 
@@ -334,3 +345,114 @@ async def test_a_client_hears_of_a_cassette_that_is_slow_to_be_refused(
     whole = RecordTransport(scripted(*answer("Hello")), path)
     assert (await aquila.ask("Hi", transport=whole, api_key="example-credential-1")).text == "Hello"
     assert path.exists(), "what is recorded is on the disk when the call returns"
+
+
+@pytest.mark.parametrize("place", ["head", "body"])
+async def test_bytes_that_are_not_what_they_say_are_recorded_as_such(tmp_path: Path, place: str) -> None:
+    path, broken = tmp_path / "a.yaml", ProtocolError("the answer is not the gzip it says it is")
+    inner = ScriptedTransport(broken) if place == "head" else scripted(HELLO[0], broken)
+    with pytest.raises(ProtocolError):
+        await record(path, inner, request())
+
+    found = only(path)
+    assert (found.end, found.status) == ("error", 599 if place == "head" else 200)
+    with pytest.raises(ProtocolError, match=r"^the answer is not the gzip it says it is$"):
+        await replay(path, request())
+
+
+FULL_FOR_A_WHILE = """
+import anyio, resource, sys
+from aquila.cassette import RecordTransport
+from aquila.errors import CassetteError
+from tests.tapes import HELLO, read, request, scripted
+
+async def main():
+    transport = RecordTransport(scripted(*HELLO), sys.argv[1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        await read(transport, request())
+    except CassetteError:
+        print("failed", end="")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await transport.aclose()
+
+anyio.run(main)
+"""
+
+
+async def test_closing_writes_what_could_not_be_written_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+
+    done = subprocess.run(  # noqa: ASYNC221
+        [sys.executable, "-c", FULL_FOR_A_WHILE, path], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "failed"
+    assert only(path).body == b"".join(HELLO)
+
+
+async def test_a_recording_counts_once_also_when_it_is_abandoned_first(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.yaml")
+    response = await recorder.send(scripted(*HELLO), request())
+    pending = recorder.begin(request("Never answered"))
+    await anext(response.chunks)
+
+    recorder.close()
+    assert recorder.recordings == 1
+    assert [chunk async for chunk in response.chunks] == list(HELLO[1:])
+    recorder.give_up(pending)
+    recorder.close()
+
+    assert recorder.recordings == 1
+
+
+async def test_what_is_not_saved_for_a_secret_inside_does_not_count(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.yaml", rules=Rules.of(secrets=["given-value"]))
+
+    with pytest.raises(CassetteError):
+        await read(_Over(recorder, scripted(b"given-value")), request())
+
+    assert recorder.recordings == 0
+    recorder.close()
+
+
+class _Over:
+    """A recorder as a transport."""
+
+    def __init__(self, recorder: Recorder, inner: ScriptedTransport) -> None:
+        self.recorder, self.inner = recorder, inner
+
+    async def send(self, request: Request) -> TransportResponse:
+        return await self.recorder.send(self.inner, request)
+
+    async def aclose(self) -> None:
+        """Free nothing."""
+
+
+async def test_the_retry_of_a_request_that_was_refused_unsent_replaces_the_old_answer(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    await record(path, scripted(b"old"), request())
+    refused = RateLimitError("the provider asked for a pause; nothing was sent", status_code=429)
+    recorder = Recorder(path, mode="all")
+
+    with pytest.raises(RateLimitError):
+        await read(_Over(recorder, ScriptedTransport(refused)), request())
+    await read(_Over(recorder, scripted(b"new")), request())
+
+    assert only(path).body == b"new"
+
+
+def test_recordings_are_counted_exactly_while_threads_end_them_and_another_closes(tmp_path: Path) -> None:
+    for number in range(20):
+        recorder = Recorder(tmp_path / f"{number}.yaml")
+        tapes = [recorder.begin(request(str(each))) for each in range(6)]
+        for tape in tapes:
+            tape.answered(200, {})
+        threads = [threading.Thread(target=recorder.end, args=(tape, "complete")) for tape in tapes]
+        for thread in threads:
+            thread.start()
+        recorder.close()
+        for thread in threads:
+            thread.join()
+        assert recorder.recordings == 6

@@ -66,13 +66,20 @@ def test_volatile_headers_are_left_out_and_telling_ones_kept() -> None:
 @pytest.mark.parametrize(
     ("url", "clean"),
     [
-        ("https://e.test/v1?key=abc&alt=sse", "https://e.test/v1?key=[redacted]&alt=sse"),
+        ("https://e.test/v1?key=AIzaSyA1b2C3d4E5f6&alt=sse", "https://e.test/v1?key=[redacted]&alt=sse"),
+        ("https://e.test/v1?key=users/1234567890abcdef", "https://e.test/v1?key=users/1234567890abcdef"),
+        ("https://e.test/v1?code=lighthouses-in-2024", "https://e.test/v1?code=lighthouses-in-2024"),
+        ("https://e.test/v1?accessToken=a&client-secret=b", "https://e.test/v1?accessToken=[redacted]&client-secret=[redacted]"),
+        ("https://e.test/v1?user%5Bpassword%5D=a&u[name]=b", "https://e.test/v1?user%5Bpassword%5D=[redacted]&u[name]=b"),
+        ("https://e.test/cb#access_token=a&state=1", "https://e.test/cb#access_token=[redacted]&state=1"),
+        ("https://e.test/#/cb?id_token=a", "https://e.test/#/cb?id_token=[redacted]"),
+        ("https://e.test/\udc80", "https://e.test/\\udc80"),
         ("https://e.test/v1?API%5Fkey=abc", "https://e.test/v1?API%5Fkey=[redacted]"),
         ("https://e.test/v1?sig=a%2Fb&token=", "https://e.test/v1?sig=[redacted]&token=[redacted]"),
         ("https://me:pass@e.test/v1", "https://e.test/v1"),
         ("https://e.test/v1?monkey=1", "https://e.test/v1?monkey=1"),
     ],
-)
+)  # fmt: skip
 def test_credentials_in_a_url_are_replaced(url: str, clean: str) -> None:
     assert redact_url(url) == clean
 
@@ -94,6 +101,29 @@ def test_a_url_in_a_header_loses_its_credentials() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["x-access-token", "X-CSRF-Token", "x-ms-client-secret", "Mcp-Session-Id"])
+def test_an_answer_may_give_a_credential_in_a_header(name: str) -> None:
+    assert redact_response_headers({name: "a"}) == {name.lower(): "[redacted]"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "clean"),
+    [
+        ("link", "<https://e.test/f?sig=abc>; rel=next, </g?n=1>", "<https://e.test/f?sig=[redacted]>; rel=next, </g?n=1>"),
+        ("refresh", "5; url=https://e.test/f?token=abc", "5; url=https://e.test/f?token=[redacted]"),
+        ("location", "https://e.test/cb#access_token=abc", "https://e.test/cb#access_token=[redacted]"),
+    ],
+)  # fmt: skip
+def test_each_url_in_a_header_loses_its_credentials(name: str, value: str, clean: str) -> None:
+    assert redact_response_headers({name: value}) == {name: clean}
+
+
+def test_a_header_named_like_half_a_credential_is_none() -> None:
+    headers = {"x-author": "a", "keywords": "b", "x-tokenizer": "c"}
+
+    assert redact_request_headers(headers) == headers
+
+
 def test_a_request_keeps_all_of_its_bytes_but_the_secret_ones() -> None:
     body = b'{"b" : 1,\n"tools": [{"type":"mcp","authorization":"abc", "a":[1.0,\t2]}]}'
 
@@ -109,7 +139,8 @@ def test_what_has_no_secret_is_the_same_object() -> None:
 @pytest.mark.parametrize(
     ("body", "clean"),
     [
-        (b"client_id=a&client_secret=b&api%5Fkey=c&token=d", b"client_id=a&client_secret=[redacted]&api%5Fkey=[redacted]&token=d"),
+        (b"client_id=a&client_secret=b&api%5Fkey=c&token=d&code=e", b"client_id=a&client_secret=[redacted]&api%5Fkey=[redacted]&token=[redacted]&code=e"),
+        (b"grant_type=x&assertion=a&user[password]=b&secret=c", b"grant_type=x&assertion=[redacted]&user[password]=[redacted]&secret=[redacted]"),
         (
             b'--x\r\nContent-Disposition: form-data; name="api_key"\r\n\r\nabc\r\n--x\r\n\r\n--x--\r\n',
             b'--x\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n[redacted]\r\n--x\r\n\r\n--x--\r\n',
@@ -119,11 +150,11 @@ def test_what_has_no_secret_is_the_same_object() -> None:
             b'--x\r\ncontent-disposition: form-data; name=f; filename="password"\r\n\r\nabc\r\n--x--\r\n',
         ),
         (
-            b'{"error":{"message":"Rate limit reached for m in organization org-AbC123 on requests per min (RPM): 3"}}',
+            b'{"error":{"message":"Rate limit reached for m in organization org-AbCdEfGhIjKlMn on requests per min (RPM): 3"}}',
             b'{"error":{"message":"Rate limit reached for m in organization [redacted] on requests per min (RPM): 3"}}',
         ),
         (b'{"o":"org-abcdefghij0123456789ABCD"}', b'{"o":"[redacted]"}'),
-        (b'{"m":"Project `proj_abc123` has no access"}', b'{"m":"Project `[redacted]` has no access"}'),
+        (b'{"m":"Project `proj_abc123def456` has no access"}', b'{"m":"Project `[redacted]` has no access"}'),
         (b'{"m":"line\\nproj_abcdefghij0123456789"}', b'{"m":"line\\n[redacted]"}'),
         (
             b'{"m":"Incorrect API key provided: sk-abc***xyz. You can"}',
@@ -148,6 +179,9 @@ def test_forms_and_the_words_of_errors_are_redacted(body: bytes, clean: bytes) -
         b'{"token": "a", "key": "b", "secret": "c", "logprobs": [{"token": " the"}]}',
         b'{"properties": {"password": {"type": "string"}}, "required": ["password"]}',
         b'{"max_tokens": 5, "password": 5, "cookie": null}',
+        b"Answer key: **B**. Key: **important**, use **sk-learn** and sk-learn** and sk-***",
+        b"the organization org-mode, project proj_alpha, org-chart2024templates",
+        b'{"cookie": "chocolate", "headers": {"author": "Bob", "keyword": "x"}}',
         b"password=secret is prose and no form",
         b"",
         b"\xff\xfe\x00",

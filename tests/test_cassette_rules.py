@@ -98,6 +98,11 @@ def test_secrets_are_not_shown_and_empty_ones_are_unset() -> None:
     assert "hush" not in repr(rules)
 
 
+def test_texts_that_are_no_secrets_are_listed(tmp_path: Path) -> None:
+    assert Rules.of(allow=["sk-example", ""]).allow == ("sk-example",)
+    assert project(tmp_path, '[tool.aquila.cassettes]\nallow = ["sk-example"]\n').allow == ("sk-example",)
+
+
 def test_names_have_no_case() -> None:
     assert Rules.of(redact=["X-Corp-Auth", " tenant "]).redact == {"x-corp-auth", "tenant"}
 

@@ -1,20 +1,34 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from aquila.cassette.run_report import NAME, RunReport, UsedCassette, file_digest, load, save
+from aquila.cassette.file.disk import write
+from aquila.cassette.file.format import assemble, render
+from aquila.cassette.run_report import (
+    NAME,
+    FolderFile,
+    RunReport,
+    UsedCassette,
+    file_digest,
+    list_folder,
+    load,
+    save,
+)
 from aquila.errors import CassetteError
+from tests.tapes import interaction
 
 REPORT = RunReport(
     finished_at=datetime(2026, 11, 22, 10, 24, 1, tzinfo=UTC),
     complete=True,
     folder="/project/cassettes",
     used=(UsedCassette(path="jobs/é.yaml", interactions=3, played=(0, 2), digest="ab" * 32),),
+    files=(FolderFile(path="jobs/é.yaml", digest="ab" * 32),),
 )
 
 
@@ -80,3 +94,43 @@ def test_a_digest_changes_with_the_file(tmp_path: Path) -> None:
     assert file_digest(tmp_path / "none") == ""
     with pytest.raises(CassetteError, match="cannot be read"):
         file_digest(tmp_path)
+
+
+def test_the_report_of_an_older_release_is_read(tmp_path: Path) -> None:
+    used = {"path": "a.yaml", "interactions": 1, "played": [0], "digest": "ab"}
+    old = {"finished_at": "2026-11-22T10:24:01Z", "complete": True, "folder": "/x", "used": [used]}
+    (tmp_path / NAME).write_text(json.dumps(old))
+
+    report = load(tmp_path)
+
+    assert report is not None
+    assert (report.files, report.used[0].recorded) == ((), False)
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    report = RunReport(REPORT.finished_at, complete=True, folder="/caf\udce9", used=())
+
+    with pytest.raises(CassetteError, match="is not UTF-8"):
+        save(report, tmp_path)
+
+
+def test_the_list_of_a_folder_has_only_cassettes_of_aquila(tmp_path: Path) -> None:
+    text = assemble([render(interaction())])
+    write(tmp_path / "compose.yaml", "services: {}\n")
+    write(tmp_path / "broken.yaml", text[: len(text) // 2])
+    write(tmp_path / "foreign.yaml", text[: text.index("    aquila:")])
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    write(tmp_path / ".hidden.yaml", text)
+    (tmp_path / "jobs").mkdir()
+    write(tmp_path / "jobs" / "é.yaml", text)
+
+    assert list_folder(tmp_path) == (FolderFile("jobs/é.yaml", file_digest(tmp_path / "jobs" / "é.yaml")),)
+    assert list_folder(tmp_path / "none") == ()
+
+
+def test_a_pipe_has_no_digest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    assert file_digest(tmp_path / "pipe.yaml") == ""

@@ -56,10 +56,11 @@ def test_paths_numbers_and_dummies_are_no_secrets(value: str, counts: bool) -> N
 
 def test_a_request_knows_its_own_credentials() -> None:
     found = request_secrets(
-        "https://u:p%40ssword@e.test/?key=query-secret", {"Authorization": f"Bearer {KEY}"}
+        "https://u:p%40ssword@e.test/?token=query-secret#/x?jwt=fragment-secret",
+        {"Authorization": f"Bearer {KEY}"},
     )
 
-    assert [secret.value for secret in found] == [KEY, "query-secret", "p@ssword"]
+    assert [secret.value for secret in found] == [KEY, "query-secret", "fragment-secret", "p@ssword"]
 
 
 def test_the_password_of_basic_authentication_and_a_session_cookie_count() -> None:
@@ -71,6 +72,26 @@ def test_the_password_of_basic_authentication_and_a_session_cookie_count() -> No
     values = [secret.value for secret in request_secrets("https://e.test", headers)]
 
     assert values == ["dXNlcjpwYXNzd29yZDEy", "password12", "0123456789abcdefgh"]
+
+
+def test_a_password_that_is_not_filled_up_counts() -> None:
+    headers = {"authorization": "Basic dXNlcjpwYXNzd29yZDEyMw"}
+
+    assert "password123" in [secret.value for secret in request_secrets("https://e.test", headers)]
+
+
+def test_each_parameter_of_a_scheme_counts_but_those_that_only_tell() -> None:
+    headers = {"authorization": 'Token token=opaque12345678, uri="/v1/chat/completions", nonce="abcdefgh"'}
+
+    values = [secret.value for secret in request_secrets("https://e.test", headers)]
+
+    assert values[-2:] == ["opaque12345678", "abcdefgh"]
+    assert "/v1/chat/completions" not in values
+
+
+def test_what_local_servers_are_given_for_a_key_is_no_secret() -> None:
+    assert request_secrets("https://e.test", {"authorization": "Bearer lm-studio"}) == ()
+    assert environment_secrets({"OPENAI_API_KEY": "sk-no-key-required"}) == ()
 
 
 def test_a_secret_does_not_show_its_value() -> None:

@@ -41,7 +41,7 @@ def test_a_body_that_was_cut_off_shows_no_part_of_the_value(write: Callable[[str
     [
         (rb'{"a":"{\u0022api_key\u0022:\u0022v\\\u0022v\u0022,\u0022b\u0022:1}"}', rb'{"a":"{\u0022api_key\u0022:\u0022[redacted]\u0022,\u0022b\u0022:1}"}'),
         (rb'{"a":"\"passwd\":","b":"kept"}', rb'{"a":"\"passwd\":","b":"kept"}'),
-        (rb'{"a":"\"cookie\":[","b":"kept"}', rb'{"a":"\"cookie\":[","b":"kept"}'),
+        (rb'{"a":"\"passwd\":[","b":"kept"}', rb'{"a":"\"passwd\":[","b":"kept"}'),
         (rb'{"api\u005fkey":"v"}', rb'{"api\u005fkey":"[redacted]"}'),
         (b'{"password"\n :\t"v"}', b'{"password"\n :\t"[redacted]"}'),
         (b'data: {"password":\ndata: "v"}\n\n', b'data: {"password":\ndata: "[redacted]"}\n\n'),
@@ -51,6 +51,12 @@ def test_a_body_that_was_cut_off_shows_no_part_of_the_value(write: Callable[[str
             b'{"headers": {"X-Litellm-Key": "v", "accept": "*/*", "n": 1, "l": ["a"], "x-auth": ["v", "w"]}}',
             b'{"headers": {"X-Litellm-Key": "[redacted]", "accept": "*/*", "n": 1, "l": ["a"], "x-auth": ["[redacted]", "[redacted]"]}}',
         ),
+        (b'{"password": 1234567890123, "a": 12345678}', b'{"password": 0, "a": 12345678}'),
+        (
+            b'{"api_key": {"n": 1, "value": "v", "type": "kept"}, "client_secret": {"value": "ek"}}',
+            b'{"api_key": {"n": 1, "value": "[redacted]", "type": "kept"}, "client_secret": {"value": "[redacted]"}}',
+        ),
+        (rb'{"a": "{\"client_secret\": {\"value\": \"v\"}}"}', rb'{"a": "{\"client_secret\": {\"value\": \"[redacted]\"}}"}'),
         (b'{"headers": {"key": {"type": "string"}, "x-key": "kept"}}', b'{"headers": {"key": {"type": "string"}, "x-key": "kept"}}'),
         (b'{"x_key": "v", "monkey": "kept", "prepassword": "kept"}', b'{"x_key": "v", "monkey": "kept", "prepassword": "kept"}'),
     ],

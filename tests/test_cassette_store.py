@@ -11,6 +11,7 @@ import pytest
 
 from aquila.cassette.file.disk import read, write
 from aquila.cassette.file.format import assemble, render
+from aquila.cassette.holding import Hold
 from aquila.cassette.matching.match import request_key
 from aquila.cassette.matching.rules import DEFAULT_RULES
 from aquila.cassette.store import open_store
@@ -66,11 +67,11 @@ def test_rewriting_begins_empty_once_and_only_with_the_first_save(tmp_path: Path
     write(path, assemble([render(interaction(request("Old")))]))
 
     store = open_store(path, rewrite=True)
-    store.release(store.reserve("x", {}))
+    store.release(store.reserve("x", {}, mode="rewrite"))
     assert prompts(path) == ["Old"]
     for text in ("A", "B"):
         store = open_store(path, rewrite=True)
-        store.finish(store.reserve(text, {}), interaction(request(text)))
+        store.finish(store.reserve(text, {}, mode="rewrite"), interaction(request(text)))
         del store
 
     assert prompts(path) == ["A", "B"]
@@ -193,3 +194,60 @@ def test_an_unchanged_file_is_parsed_once(tmp_path: Path) -> None:
     write(path, assemble([render(interaction(request("Other")))]))
     assert prompts(path) == ["Other"]
     assert read(tmp_path / "none.yaml") is None
+
+
+def test_a_place_that_is_given_back_is_taken_by_the_retry(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, assemble(render(interaction(request("A"), source=old)) for old in ("old 1", "old 2")))
+    store, key = open_store(path), request_key(request("A"))
+    replaceable = store.replaceable(DEFAULT_RULES)
+    both = [store.reserve(key, replaceable), store.reserve(key, replaceable)]
+
+    for slot in both:
+        store.release(slot)
+    store.finish(store.reserve(key, replaceable), interaction(request("A"), source="new"))
+
+    assert [item.source for item in read(path) or ()] == ["new", "old 2"]
+
+
+def test_a_place_may_be_given_back_after_the_test_has_failed(tmp_path: Path) -> None:
+    held = Hold()
+    store = open_store(tmp_path / "a.yaml")
+    slot = store.reserve("a", {}, verdict=held.verdict)
+
+    held.drop()
+    store.drop()
+    store.release(slot)
+
+    assert not store.path.exists()
+
+
+def test_a_broken_file_may_be_rewritten_but_not_what_breaks_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("<<<<<<< HEAD\n")
+    store = open_store(path, rewrite=True)
+    slot = store.reserve("a", {}, mode="rewrite")
+    path.write_text("<<<<<<< HEAD, again\n")
+
+    with pytest.raises(CassetteError, match="unresolved merge conflict"):
+        store.finish(slot, interaction(request("A")))
+    assert path.read_text() == "<<<<<<< HEAD, again\n"
+
+    path.write_text("<<<<<<< HEAD\n")
+    del store, slot
+    again = open_store(path, rewrite=True)
+    again.finish(again.reserve("b", {}, mode="rewrite"), interaction(request("B")))
+    assert prompts(path) == ["B"]
+
+
+def test_a_save_keeps_the_permissions_of_the_file(tmp_path: Path) -> None:
+    path, beside = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    write(path, "version: 1\ninteractions: []\n")
+    path.chmod(0o600)
+    store = open_store(path)
+
+    store.finish(store.reserve("a", {}), interaction(request("A")))
+    write(beside, "", like=path)
+
+    assert prompts(path) == ["A"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, beside)] == [0o600, 0o600]

@@ -20,7 +20,7 @@ from aquila.cassette.matching.match import request_key
 from aquila.cassette.matching.rules import Rules
 from aquila.cassette.secrets.secret import Secret
 from aquila.cassette.store import open_store
-from aquila.cassette.tape import Tape, unfinished
+from aquila.cassette.tape import Tape, _abandon_all, unfinished
 from aquila.errors import CassetteError
 from aquila.transport.base import Request
 from tests.planted_secrets import PLANTED, planting
@@ -144,6 +144,62 @@ def test_a_secret_that_comes_in_pieces_stops_the_save_and_its_event_is_named(tmp
         caught.value
     )
     assert not (tmp_path / "a.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "remedy"),
+    [
+        ("sk-abcdefghij0123456789", b"{}", "keep it out of the request"),
+        ("Hello", b"sk-abcdefghij0123456789", "change the prompt or the provider's test data"),
+    ],
+)
+def test_a_leak_says_what_to_do_and_what_is_allowed_is_saved(
+    tmp_path: Path, prompt: str, answer: bytes, remedy: str
+) -> None:
+    with pytest.raises(CassetteError, match=remedy) as caught:
+        put(tmp_path / "a.yaml", request(prompt), answer)
+    found = put(
+        tmp_path / "a.yaml", request(prompt), answer, rules=Rules.of(allow=["sk-abcdefghij0123456789"])
+    )
+
+    assert "if it is no secret, list the text in `allow`" in str(caught.value)
+    assert found.body == answer
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304)])
+def test_an_answer_without_a_body_keeps_the_length_it_tells(tmp_path: Path, method: str, status: int) -> None:
+    made = tape(tmp_path / "a.yaml", Request(method=method, url="https://e.test/f"))
+    made.answered(status, {"content-length": "1234", "content-encoding": "gzip"})
+    made.finish("complete")
+
+    (found,) = read_cassette(tmp_path / "a.yaml") or ()
+    assert found.headers == {"content-length": "1234", "content-encoding": "gzip"}
+
+
+def test_half_a_surrogate_pair_is_written_as_its_escape(tmp_path: Path) -> None:
+    sent = replace(request(), url="https://e.test/\udc80")
+
+    found = put(tmp_path / "a.yaml", sent, b'{"model":"m\\ud83d"}')
+
+    assert (found.request.url, found.model) == ("https://e.test/\\udc80", "m\\ud83d")
+    assert found.key == request_key(sent)
+
+
+def test_at_exit_one_tape_that_cannot_be_written_does_not_keep_the_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tapes = [tape(tmp_path / f"{number}.yaml", request()) for number in range(3)]
+    for made in tapes:
+        made.answered(200, {})
+
+    def broken(*_: object) -> None:
+        raise ValueError("out of order")
+
+    monkeypatch.setattr(tapes[1], "_write", broken)
+    _abandon_all()
+
+    assert [path.name for path in sorted(tmp_path.glob("*.yaml"))] == ["0.yaml", "2.yaml"]
+    assert "out of order" in capsys.readouterr().err
 
 
 def test_the_limits_of_an_organisation_can_be_recorded(tmp_path: Path) -> None:

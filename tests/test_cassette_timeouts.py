@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,8 @@ import pytest
 import aquila
 from aquila.cassette import use
 from aquila.cassette.file.disk import read as read_cassette
+from aquila.cassette.file.disk import write
+from aquila.cassette.file.format import assemble, render
 from aquila.errors import (
     AquilaError,
     CassetteError,
@@ -131,6 +134,55 @@ async def test_once_makes_no_file_of_a_time_out_alone(tmp_path: Path) -> None:
 
     with use("a", mode="none"), pytest.raises(CassetteMissing):
         await aquila.ask("Hi")
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "httpx", "httpx2"])
+async def test_a_server_that_never_says_it_is_done_is_replayed_as_it_was_recorded(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aquila.exchange._LATE_SECONDS", 0.1)
+
+    async def handler(connection: Connection) -> None:
+        connection.start()
+        connection.send(delta("Hello") + delta(finish="stop"))
+
+    clients = {"httpx": httpx.AsyncClient, "httpx2": httpx2.AsyncClient}
+    async with serve(handler) as server:
+        client = clients[library]() if library in clients else None
+        transport = OpenAITransport(client=client) if client is not None else OpenAITransport()
+        with use("a", mode="once"):
+            recorded = await aquila.ask("Hi", base_url=server.url, transport=transport)
+        await transport.aclose()
+        if client is not None:
+            await client.aclose()
+
+    (kept,) = read_cassette(tmp_path / "a.yaml") or ()
+    assert kept.end == "complete"
+    with use("a", mode="none"):
+        assert (await aquila.ask("Hi", base_url=server.url)).text == recorded.text == "Hello"
+
+
+async def test_a_secret_in_an_answer_without_an_end_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aquila.exchange._LATE_SECONDS", 0.1)
+    endless = stalling(delta("Hello"), delta(finish="stop"))
+
+    with use("a", mode="rewrite", secrets=["Hello"]), pytest.raises(CassetteError, match="was not saved"):
+        await aquila.ask("Hi", transport=endless)
+
+    assert not (tmp_path / "a.yaml").exists()
+
+
+async def test_an_answer_whose_reader_left_behind_its_end_is_whole(tmp_path: Path) -> None:
+    provider = ScriptedTransport(Answer(chunks=[delta("Hello"), delta(finish="stop")]))
+    with use("a", mode="rewrite"):
+        await aquila.ask("Hi", transport=provider)
+    (kept,) = read_cassette(tmp_path / "a.yaml") or ()
+    write(tmp_path / "a.yaml", assemble([render(replace(kept, end="cut", document=None))]))
+
+    with use("a", mode="none"):
+        assert (await aquila.ask("Hi")).text == "Hello"
 
 
 async def test_a_back_off_takes_no_time_in_a_replay_and_all_of_it_at_full_speed(

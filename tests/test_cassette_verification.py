@@ -97,6 +97,37 @@ def test_a_key_that_is_inside_is_told_with_its_place(old: str, new: str, at: str
     assert "revoke it" in leak.remedy
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "at", "place"),
+    [
+        ("    aquila:\n", "    aquila:\n      note: >-\n        correct\n        horse battery\n", "note", "file, interaction 1, response.aquila.note"),
+        ("    aquila:\n", '    aquila:\n      "correct\\x20horse battery": 1\n', "x20", "file, interaction 1, response.aquila, one of its names"),
+        ("version: 1\n", "version: 1\nby: 'correct horse battery'\n", "by:", "file, by"),
+        ("message: OK", "message: 'correct horse battery'", "- request", "reason phrase"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_found_in_what_nobody_reads_however_it_is_written(
+    old: str, new: str, at: str, place: str
+) -> None:
+    terms = Terms(now=NOW, secrets=(Secret("the value of MY_KEY", "correct horse battery"),))
+    text = GOOD.replace(old, new)
+
+    finding = next(found for found in verify(text.encode(), "a.yaml", terms) if "MY_KEY" in found.what)
+
+    assert (finding.what, finding.line) == (f"the value of MY_KEY is in the {place}", line(text, at))
+    assert "horse" not in f"{finding.what}{finding.remedy}"
+
+
+def test_what_the_rules_allow_is_no_problem() -> None:
+    text = saved(interaction(request("sk-abcdefgh12345678ijkl")))
+
+    assert verify(text.encode(), "a.yaml", TERMS) != ()
+    assert (
+        verify(text.encode(), "a.yaml", Terms(now=NOW, rules=Rules.of(allow=["sk-abcdefgh12345678ijkl"])))
+        == ()
+    )
+
+
 def test_a_value_of_the_environment_or_of_the_rules_is_found_and_not_told() -> None:
     for terms in (
         Terms(now=NOW, secrets=(Secret("the value of MY_KEY", "correct-horse"),)),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_what_cannot_be_read_is_broken_and_the_others_are_listed(tmp_path: Path)
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
 
     code, lines = ls(tmp_path)
 
@@ -108,9 +110,22 @@ def test_what_cannot_be_read_is_broken_and_the_others_are_listed(tmp_path: Path)
         ["folder", " broken"],
         ["gone", " broken"],
         ["loop", " broken"],
+        ["pipe", " broken"],
     ]
-    assert lines[3].endswith("gone.yaml is a link to a file that does not exist; remove it")
-    assert lines[-1].endswith(", 3 broken")
+    assert lines[3].endswith(
+        "gone.yaml cannot be read: it is a link to a file that does not exist; remove it"
+    )
+    assert lines[5].endswith("pipe.yaml cannot be read: it is a pipe; remove it")
+    assert lines[-1].endswith(", 4 broken")
+
+
+def test_absurd_costs_are_listed(tmp_path: Path) -> None:
+    save(tmp_path / "a.yaml", interaction(cost_usd=Decimal("1e308")), interaction(cost_usd=Decimal("1e308")))
+
+    code, lines = ls(tmp_path)
+
+    assert code == 0
+    assert "$2.00E+308" in lines[1]
 
 
 def test_an_edited_cassette_is_marked(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,18 @@ def test_a_number_that_there_is_and_none_at_all_are_taken() -> None:
         check_number(None, [])
     except AquilaError as error:
         pytest.fail(str(error))
+
+
+def test_what_is_no_file_is_named_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AQUILA_CASSETTE_DIR", str(tmp_path))
+    (tmp_path / "link.yaml").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    with pytest.raises(
+        CassetteMissing, match=r"link\.yaml cannot be read: it is a link to a file that does not exist"
+    ):
+        find_cassette("link")
+    with pytest.raises(
+        CassetteMissing, match=r"pipe\.yaml cannot be read: it is a pipe; remove it or name another"
+    ):
+        find_cassette(str(tmp_path / "pipe.yaml"))

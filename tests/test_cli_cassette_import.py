@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from aquila.cassette.file.disk import read
+from aquila.cli import cassette_import
 from aquila.cli.cassette_import import HELP, import_
 from aquila.errors import ConfigError
 from tests.tapes import interaction, request
@@ -141,9 +143,71 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path) -> None:
     assert lines[0].startswith(f"not imported: {tmp_path / 'a.yaml'}, line 2: interactions is not a list")
 
 
-def test_a_source_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+def test_one_file_that_cannot_be_imported_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        record(tmp_path / "from" / f"{name}.yaml")
+    (tmp_path / "from" / "a.yaml").write_text("version: 1\ninteractions: 7\n")
+    (tmp_path / "from" / "b.yaml").write_bytes(b"interactions: \xff")
+    _fail_for(monkeypatch, "c.yaml")
+
+    code, lines = run(tmp_path / "from", "--to", tmp_path / "to")
+
+    assert code == 1
+    assert [line.startswith("not imported: ") for line in lines] == [True, True, True, False]
+    assert lines[2] == (
+        f"not imported: {tmp_path / 'from' / 'c.yaml'}: ValueError: no idea; take it out of what is imported"
+    )
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["d.yaml"]
+
+
+def _fail_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    real = cassette_import._import_one
+
+    def fail(source: Path, target: Path, *, may_replace: bool) -> str:
+        if source.name == name:
+            raise ValueError("no idea")
+        return real(source, target, may_replace=may_replace)
+
+    monkeypatch.setattr(cassette_import, "_import_one", fail)
+
+
+def test_what_is_no_file_is_passed_over_in_a_folder_and_refused_by_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").symlink_to("nowhere")
+    record(tmp_path / "c.yaml")
+
+    assert [line.startswith("not ") for line in run(tmp_path, "--to", tmp_path / "to")[1]] == [False]
+    code, lines = run(
+        tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml", "--to", tmp_path / "again"
+    )
+    assert code == 1
+    assert lines[0] == f"not imported: {tmp_path / 'a.yaml'} cannot be read: it is a pipe; name another file"
+    assert "b.yaml cannot be read: it is a link to a file that does not exist; name" in lines[1]
+    assert lines[2].startswith(f"{tmp_path / 'c.yaml'}: 1 interaction")
+
+
+def test_names_of_files_cannot_move_the_cursor(tmp_path: Path) -> None:
+    record(tmp_path / "a\x1b[2J\nb\u2066.yaml")
+    (tmp_path / "c\x1b[2J.yaml").write_text("interactions: 7")
+
+    code, lines = run(tmp_path, "--in-place")
+
+    assert code == 1
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        f"{tmp_path}/a␛[2J b<U+2066>.yaml",
+        "not imported",
+    ]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_source_that_does_not_exist_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    record(tmp_path / "a.yaml")
+
     with pytest.raises(ConfigError, match="name a file or a folder"):
-        run(tmp_path / "none.yaml")
+        run(tmp_path / "a.yaml", tmp_path / "none.yaml", "--to", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
 
 
 def test_two_places_to_write_to_are_a_wrong_command_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -190,3 +191,21 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     path = save(tmp_path / "a.yaml", asked("A", *chat_text(["Hel"] * 50, "stop")))
 
     assert run_into_closed_pipe("cassette", "play", str(path), "--speed", "0") == ""
+
+
+def test_no_speed_is_too_small_for_the_clock() -> None:
+    waits: list[float] = []
+
+    perform([Cue(5, "text", "a")], 1e-320, lambda _: None, clock=lambda: 0.0, sleep=waits.append)
+
+    assert waits == [1_000_000.0]
+
+
+def test_without_colours_many_pieces_are_written_as_they_are() -> None:
+    file = io.StringIO()
+    paper = Paper(Console(file=file, color_system=None))
+
+    for piece in ("a[b]", "\x1b[2J", "c" * 300, "\n"):
+        paper.write(piece, "dim")
+
+    assert file.getvalue() == f"a[b]␛[2J{'c' * 300}\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from aquila.cassette.file.disk import write
 from aquila.cassette.file.format import assemble, render
-from aquila.cassette.run_report import RunReport, UsedCassette, file_digest, save
+from aquila.cassette.run_report import RunReport, UsedCassette, file_digest, list_folder, save
 from aquila.cli import cassette_prune
 from aquila.errors import CassetteError
 from tests.tapes import interaction, request
@@ -31,13 +32,16 @@ class Project:
             write(path, assemble(ITEMS))
         self.report(complete=True)
 
-    def report(self, *, complete: bool) -> None:
+    def report(self, *, complete: bool, recorded: bool = False) -> None:
         used = (
             UsedCassette(str(self.a), 3, (0, 2), file_digest(self.a)),
             UsedCassette("jobs/b.yaml", 3, (), file_digest(self.b)),
         )
+        if recorded:
+            used = tuple(replace(one, recorded=True) for one in used)
+        ended = datetime(2026, 11, 22, tzinfo=UTC)
         save(
-            RunReport(datetime(2026, 11, 22, tzinfo=UTC), complete, str(self.folder), used),
+            RunReport(ended, complete, str(self.folder), used, list_folder(self.folder)),
             Path(os.environ["AQUILA_STATE_DIR"]),
         )
 
@@ -142,3 +146,49 @@ def test_a_linked_cassette_stays_a_link(project: Project, tmp_path: Path) -> Non
 
     assert project.a.is_symlink()
     assert (tmp_path / "real.yaml").read_text() == assemble([ITEMS[0], ITEMS[2]])
+
+
+def test_after_a_recording_there_is_nothing_to_remove(project: Project) -> None:
+    project.c.unlink()
+    project.report(complete=True, recorded=True)
+
+    assert run("--yes") == (0, ["nothing to remove"])
+    assert project.left() == ["a.yaml", "b.yaml"]
+
+
+def test_what_came_after_the_run_or_is_another_tools_stays_and_is_told(project: Project) -> None:
+    write(project.folder / "new.yaml", assemble(ITEMS))
+    write(project.folder / "compose.yaml", "services: {}\n")
+    write(
+        project.folder / "vcr.yaml",
+        ITEMS[0].partition("    aquila:")[0].join(["version: 1\ninteractions:\n", ""]),
+    )
+    os.mkfifo(project.folder / "pipe.yaml")
+
+    code, lines = run("--yes")
+
+    assert code == 0
+    assert lines == [
+        *LISTED,
+        "compose.yaml: stays: Aquila did not write it, or it is broken",
+        "new.yaml: stays: it was not there when the run ended, or not as it is now; run the tests again",
+        "vcr.yaml: stays: Aquila did not write it, or it is broken",
+        "removed 1 interaction and 2 files",
+    ]
+    assert project.left() == ["a.yaml", "compose.yaml", "new.yaml", "vcr.yaml"]
+
+
+def test_many_files_that_stay_are_counted(project: Project) -> None:
+    for number in range(25):
+        write(project.folder / f"{number:02}.yaml", "services: {}\n")
+
+    _, lines = run()
+
+    assert sum(": stays: " in line for line in lines) == 20
+    assert "and 5 files more that stay" in lines
+
+
+def test_names_in_its_list_cannot_move_the_cursor(project: Project) -> None:
+    write(project.folder / "a\x1b[2J\nb.yaml", "services: {}\n")
+
+    assert "a␛[2J b.yaml: stays: Aquila did not write it, or it is broken" in run()[1]

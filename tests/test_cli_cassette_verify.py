@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,7 +76,43 @@ def test_a_link_to_nothing_in_a_folder_is_a_problem(tmp_path: Path) -> None:
     code, lines = run(tmp_path)
 
     assert code == 1
-    assert lines[0].startswith(f"{tmp_path / 'a.yaml'}:1: cannot be read (No such file")
+    assert lines[0].startswith(f"{tmp_path / 'a.yaml'}:1: it is a link to a file that does not exist; remove")
+    assert run(tmp_path / "a.yaml")[1][0] == lines[0]
+
+
+def test_what_is_no_file_is_a_problem_and_nothing_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").mkdir()
+    (tmp_path / "c.yaml").symlink_to("c.yaml")
+
+    code, lines = run(tmp_path)
+
+    assert code == 1
+    assert [line.partition(":1: ")[2].partition(";")[0] for line in lines[:-1]] == [
+        "it is a pipe",
+        "it is a folder",
+        "it is a link that leads to itself",
+    ]
+
+
+def test_a_files_name_cannot_move_the_cursor(tmp_path: Path) -> None:
+    write(tmp_path / "a\x1b[2J\nb\u202ec.yaml", "version: 2\ninteractions: []\n")
+
+    _, lines = run(tmp_path)
+
+    assert lines[0].startswith(f"{tmp_path}/a␛[2J b<U+202E>c.yaml:1: version is 2")
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [("0", "greater than or equal to 1"), ("-1", "greater than or equal to 1"), ("99999999999", "to 36500")],
+)
+def test_an_age_that_is_none_is_a_wrong_command_line(tmp_path: Path, days: str, words: str) -> None:
+    code, lines = run("--max-age", days, tmp_path)
+
+    assert code == 2
+    assert words in " ".join(" ".join(lines).replace("│", "").split())
 
 
 def test_age_counts_in_days(tmp_path: Path) -> None:

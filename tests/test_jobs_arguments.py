@@ -67,7 +67,6 @@ def test_json_values_stay_what_they_are(value: Any) -> None:
         ({"api_key": "x"}, "api_key"),
         (Login(password=SecretStr("x")), "password"),
     ],
-    ids=str,
 )
 def test_what_a_row_cannot_or_must_not_hold_is_refused_by_name(value: Any, named: str) -> None:
     with pytest.raises(ConfigError, match=named) as refused:

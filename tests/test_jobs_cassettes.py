@@ -80,8 +80,9 @@ def test_the_send_goes_before_the_block_and_the_block_before_the_actor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with use("block", mode="none"):
-        assert cassette_of_send("named", "declared") == JobCassette("named")
+        assert cassette_of_send("named", "declared") == JobCassette("named", "none")
         assert cassette_of_send(None, "declared") == JobCassette("block", "none")
+    assert cassette_of_send(None, "declared") == JobCassette("declared", "none")
     with use("block", mode="off"):
         assert cassette_of_send(None, "declared") == JobCassette("declared")
     with for_the_test(Scope("test")):
@@ -89,6 +90,7 @@ def test_the_send_goes_before_the_block_and_the_block_before_the_actor(
     monkeypatch.setenv("AQUILA_CASSETTES", "off")
     with for_the_test(Scope("test")):
         assert cassette_of_send(None, None) == JobCassette(None)
+        assert cassette_of_send("named", None) == JobCassette("named")
 
 
 async def test_an_actor_that_is_called_prefers_the_block_to_its_own() -> None:

@@ -94,7 +94,6 @@ def test_options_of_a_send_that_cannot_be_are_refused(options: dict[str, object]
         ({"delay": None}, "delay=None must be seconds from zero"),
         ({"metadata": {"a": object()}}, "metadata 'a' is a object; use JSON values or pydantic models"),
     ],
-    ids=str,
 )
 def test_a_wrong_option_of_a_send_is_named(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError) as refused:

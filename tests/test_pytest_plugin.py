@@ -12,8 +12,8 @@ from textwrap import dedent
 import pytest
 
 from aquila.cassette.file.disk import read as read_cassette
-from aquila.cassette.run_report import load
-from aquila.pytest_test import cassette_name
+from aquila.cassette.run_report import RunReport, load
+from aquila.pytest_plugin.names import cassette_name
 
 CONFTEST = """
     import pytest
@@ -232,21 +232,17 @@ def test_a_failing_test_keeps_the_good_cassette(project: Project) -> None:
         @pytest.mark.aquila_cassette
         async def test_tear_down(client, breaks):
             await client.ask("A")
-
-        @pytest.mark.aquila_cassette
-        @pytest.mark.xfail
-        async def test_expected(client):
-            await client.ask("A")
-            assert "FAIL" not in os.environ
     """)
     assert project.run("-q", "--aquila-record=rewrite").code == 0
     before = {path.name: path.read_bytes() for path in project.cassettes.rglob("*.yaml")}
 
     outcome = project.run("-q", "--aquila-record=rewrite", FAIL="1")
 
-    assert outcome.counts() == {"passed": 1, "failed": 1, "error": 1, "xfailed": 1}
+    assert outcome.counts() == {"passed": 1, "failed": 1, "error": 1}
     assert {path.name: path.read_bytes() for path in project.cassettes.rglob("*.yaml")} == before
     assert "test_it.yaml.partial; the cassette is as it was" in outcome.output
+    assert outcome.line() == "aquila: 2 cassettes, 0 interactions played, 2 recorded and not kept"
+    assert "aquila: not kept, because the test did not pass: " in outcome.output
 
 
 def test_the_option_wins_over_the_marker_and_the_marker_over_the_environment(project: Project) -> None:
@@ -354,7 +350,7 @@ def test_rules_and_faults_of_a_marker_hold(project: Project) -> None:
         "-q", "--aquila-record=once", "--deselect", "tests/test_a.py::test_wrong_mode", RUN="1"
     )
     assert recorded.counts() == {"passed": 3, "error": 1}
-    assert "the test's markers: colour is unknown; use ignore" in recorded.output
+    assert "the test's markers: colour is unknown; use allow" in recorded.output
     assert "Ann" not in "".join(path.read_text() for path in project.cassettes.rglob("*.yaml"))
 
     outcome = project.run("-q", RUN="2")
@@ -484,3 +480,195 @@ def test_names_that_differ_in_what_no_file_name_may_hold_stay_different() -> Non
 
     assert len(names) == 6
     assert all(len(part) < 200 for name in names for part in name.split("/"))
+
+
+def test_an_expected_failure_is_recorded_and_does_not_hide_trouble_with_its_cassette(
+    project: Project,
+) -> None:
+    project.write("""
+        import os
+
+        @pytest.mark.aquila_cassette
+        @pytest.mark.xfail
+        async def test_expected(client):
+            await client.ask("A")
+            raise RuntimeError("as expected")
+
+        @pytest.mark.aquila_cassette
+        @pytest.mark.xfail(strict=True)
+        async def test_mended(client):
+            await client.ask("A")
+            if "MENDED" not in os.environ:
+                await client.ask("B")
+                raise RuntimeError("as expected")
+    """)
+    hidden = project.run("-q")
+    assert hidden.counts() == {"failed": 2}
+    assert "CassetteMissing" in hidden.output
+
+    assert project.run("-q", "--aquila-record=once").counts() == {"xfailed": 2}
+    assert project.run("-q").counts() == {"xfailed": 2}
+    mended = project.run("-q", MENDED="1")
+    assert mended.counts() == {"failed": 1, "xfailed": 1}
+    assert "interaction 2 not played" in mended.output
+
+
+def test_a_test_that_is_run_again_begins_again(project: Project) -> None:
+    (project.folder / "conftest.py").write_text(
+        dedent("""
+            import pytest
+            from _pytest.runner import runtestprotocol
+
+            @pytest.hookimpl(tryfirst=True)
+            def pytest_runtest_protocol(item, nextitem):
+                for attempt in (1, 2):
+                    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+                    if attempt == 2 or not any(report.failed for report in reports):
+                        break
+                for report in reports:
+                    item.ihook.pytest_runtest_logreport(report=report)
+                return True
+        """)
+    )
+    project.write("""
+        tries = []
+
+        @pytest.mark.aquila_cassette
+        async def test_flaky(client):
+            tries.append(1)
+            await client.ask("A")
+            assert len(tries) % 2 == 0
+    """)
+
+    assert project.run("-q", "--aquila-record=once").counts() == {"passed": 1}
+    assert len(read_cassette(project.cassettes / "test_a" / "test_flaky.yaml") or ()) == 1
+    assert project.run("-q").counts() == {"passed": 1}
+
+
+def test_a_cassette_that_several_markers_name_is_held_against_all_of_them_together(project: Project) -> None:
+    source = """
+        @pytest.mark.aquila_cassette("group")
+        class TestGroup:
+            async def test_one(self, client):
+                await client.ask("one")
+
+            async def test_two(self, client):
+                if ASKS: await client.ask("two")
+    """
+    project.write("ASKS = True\n" + dedent(source))
+    assert project.run("-q", "--aquila-record=rewrite").counts() == {"passed": 2}
+    assert project.run("-q").code == 0
+    project.write("ASKS = False\n" + dedent(source))
+
+    outcome = project.run("-q")
+
+    assert outcome.code == 1
+    assert "interactions that no test played: " in outcome.output
+    assert project.run("-q", "-k", "one").code == 0, "the others were not asked"
+
+
+def test_a_test_that_asks_nothing_leaves_all_unplayed(project: Project) -> None:
+    project.write("""
+        import os
+
+        @pytest.mark.aquila_cassette
+        async def test_it(client):
+            for prompt in os.environ["PROMPTS"].split(): await client.ask(prompt)
+    """)
+    assert project.run("-q", "--aquila-record=once", PROMPTS="A B").code == 0
+
+    outcome = project.run("-q", PROMPTS=" ")
+
+    assert outcome.counts() == {"failed": 1}
+    assert "interactions 1, 2 not played" in outcome.output
+
+
+def test_what_a_child_process_plays_counts(project: Project) -> None:
+    (project.folder / "child.py").write_text(
+        dedent("""
+            import asyncio, aquila
+
+            ask = aquila.ask(
+                "child", base_url="https://api.example.test/v1", api_key="k", model="m", endpoint="chat", cassette="shared"
+            )
+            print(asyncio.run(ask).text)
+        """)
+    )
+    project.write("""
+        import subprocess, sys
+
+        async def test_it(client, request):
+            recording = request.config.getoption("--aquila-record")
+            with aquila.cassette.use("shared"):
+                await client.ask("parent")
+                if recording:
+                    await client.ask("child")
+            if not recording:
+                done = subprocess.run([sys.executable, "child.py"], capture_output=True, text=True)
+                assert done.stdout.startswith("answer"), done.stderr
+    """)
+    assert project.run("-q", "--aquila-record=once").code == 0
+
+    outcome = project.run("-q")
+
+    assert outcome.counts() == {"passed": 1}, outcome.output
+    assert outcome.line().startswith("aquila: 1 cassette, 2 interactions played")
+
+
+def test_the_fixture_can_be_asked_for_in_the_middle(project: Project) -> None:
+    project.write("""
+        async def test_it(client, request):
+            cassette = request.getfixturevalue("aquila_cassette")
+            await client.ask("A")
+            assert cassette.path.name == "test_it.yaml"
+    """)
+
+    assert project.run("-q", "--aquila-record=once").counts() == {"passed": 1}
+    assert project.run("-q").counts() == {"passed": 1}
+
+
+def test_two_tests_may_not_have_one_cassette_by_chance(project: Project) -> None:
+    source = "@pytest.mark.aquila_cassette\nasync def test_it(client): await client.ask('A')\n"
+    project.write(source)
+    (project.folder / "test").mkdir()
+    (project.folder / "test" / "conftest.py").write_text(dedent(CONFTEST))
+    (project.folder / "test" / "test_a.py").write_text("import pytest\n" + source)
+
+    outcome = project.run("-q", "--import-mode=importlib", "tests", "test")
+
+    assert outcome.code == 4
+    assert "would both have the cassette 'test_a/test_it'" in outcome.output
+
+
+def test_a_test_that_changes_the_folder_does_not_change_where_cassettes_are(project: Project) -> None:
+    project.write("""
+        @pytest.mark.aquila_cassette
+        async def test_it(client, monkeypatch, tmp_path):
+            monkeypatch.chdir(tmp_path)
+            await client.ask("A")
+    """)
+
+    assert project.run("-q", "--aquila-record=once", AQUILA_CASSETTE_DIR="recorded").code == 0
+
+    assert (project.folder / "recorded" / "test_a" / "test_it.yaml").exists()
+
+
+def test_a_run_of_a_part_of_the_tests_is_no_whole_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("""
+        @pytest.mark.aquila_cassette
+        async def test_it(client):
+            await client.ask("A")
+    """)
+
+    def last_run() -> RunReport:
+        assert project.run("-q", "--aquila-record=all").code == 0
+        report = load(project.folder / ".aquila")
+        assert report is not None
+        return report
+
+    assert last_run().complete
+    assert [used.recorded for used in last_run().used] == [True]
+    monkeypatch.chdir(project.folder / "tests")
+    assert not last_run().complete

@@ -170,6 +170,17 @@ def test_printable_text_has_no_control_characters_and_one_line_is_one_short_line
     assert len(one_line(text, limit).splitlines()) <= 1
 
 
+def test_a_text_that_turns_itself_around_is_seen_through() -> None:
+    turned = "a\u202eb\u2066c\u2069d\u2028e\u202c"
+
+    assert printable(turned) == "a<U+202E>b<U+2066>c<U+2069>d<U+2028>e<U+202C>"
+    assert one_line(turned, 80) == printable(turned)
+
+
+def test_marks_that_texts_from_right_to_left_need_stay() -> None:
+    assert printable("שלום\u200f (a)\u200e 👨\u200d👩") == "שלום\u200f (a)\u200e 👨\u200d👩"
+
+
 def test_a_reader_of_the_output_that_goes_does_not_end_the_process() -> None:
     script = (
         "import anyio, sys, aquila\n"

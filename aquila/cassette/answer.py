@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
@@ -42,6 +43,11 @@ def is_finished(body: bytes, headers: Mapping[str, str]) -> bool:
     `message_stop`, `transcript.text.done`), or as many bytes as `content-length` promised.
     """
     return headers.get("content-length") == str(len(body)) or _has_last_event(body)
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Tell whether an answer has none, so that its headers tell of the one it would have."""
+    return method.upper() == "HEAD" or status == HTTPStatus.NOT_MODIFIED
 
 
 def _has_last_event(body: bytes) -> bool:
@@ -101,7 +107,8 @@ def model_and_counts(body: bytes) -> tuple[str | None, Usage | None]:
         inner = document.get("response")
         for source in (document, inner) if isinstance(inner, dict) else (document,):
             name = source.get("model")
-            model = name if isinstance(name, str) else model
+            # JSON may have half a surrogate pair, a file may not.
+            model = name.encode(errors="backslashreplace").decode() if isinstance(name, str) else model
             usage = _counts(source.get("usage")) or usage
     return model, usage
 

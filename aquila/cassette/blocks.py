@@ -45,6 +45,7 @@ def use(
     match_on: Iterable[Matcher] = (),
     redact: Iterable[str] = (),
     secrets: Iterable[str] = (),
+    allow: Iterable[str] = (),
     faults: Iterable[Fault] = (),
 ) -> Iterator[Scope]:
     """Play or record every call inside the block with one cassette: child tasks, threads and jobs that it sends included.
@@ -63,6 +64,7 @@ def use(
         redact: Names of headers, query parameters and JSON fields whose values become `[redacted]`, besides those that
             are known to be secret.
         secrets: Values that must not be recorded, besides those of the environment and of the requests themselves.
+        allow: Texts that are no secrets, although they look like a key.
         faults: What is to go wrong in a replay: `Disconnect(after_chunks=3)`.
 
     Yields:
@@ -73,7 +75,12 @@ def use(
         CassetteError: At the end of the block, if an answer that nobody finished reading cannot be written.
     """
     rules = Rules.of(
-        ignore=ignore, ignore_text=ignore_text, match_on=match_on, redact=redact, secrets=secrets
+        ignore=ignore,
+        ignore_text=ignore_text,
+        match_on=match_on,
+        redact=redact,
+        secrets=secrets,
+        allow=allow,
     )
     scope = Scope(name, mode, speed=speed, rules=rules, faults=faults)
     block = _Block(scope, _block.get())

@@ -12,6 +12,7 @@ from aquila.cassette.file.disk import signature
 from aquila.cassette.holding import standing
 from aquila.cassette.matching.rules import Rules
 from aquila.cassette.mode import Mode
+from aquila.cassette.opened import note_opened
 from aquila.cassette.playback import Pace
 from aquila.cassette.record import Recorder
 from aquila.cassette.replay import Claim, Player
@@ -149,9 +150,11 @@ class Deck:
             if self._mode == "none" or (exists and not goes_on and self._mode in {"once", "new_episodes"}):
                 self._player = self._ready
             if goes_on or self._mode in {"all", "rewrite", "new_episodes"}:
-                self._recorder = Recorder(self.path, rules=self._rules, mode=self._mode, waits=self._waits)
+                # What is recorded while something is set up that outlives the test is no concern of its verdict.
+                waits = self._waits and WATCHING.test is not None
+                self._recorder = Recorder(self.path, rules=self._rules, mode=self._mode, waits=waits)
             self._opened = True
-            WATCHING.note(self, self._named_in)
+            note_opened(self, self._named_in)
 
 
 class DeckTransport:

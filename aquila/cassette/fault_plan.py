@@ -32,7 +32,7 @@ class FaultPlan:
     def take(self, number: int, interaction: Interaction) -> Fault | None:
         """Give the fault that strikes an interaction, counted from 1, now; None if none does."""
         for place, fault in enumerate(self._faults):
-            if self._left[place] and fault.strikes(number, interaction):
+            if self._left[place] and fault.strikes(number, interaction) and fault.changes(interaction):
                 self._left[place] -= 1
                 return fault
         return None

@@ -1,7 +1,8 @@
 """Faults put into a replay without editing its file: `with use("chat", faults=[Disconnect(after_chunks=3)]): ...`.
 
-A fault is a pure change of one recorded interaction. It strikes `times` times; the interaction it spoiled is then still
-there, so that a retry gets the recorded answer, as it would from a provider that failed once.
+A fault is a pure change of one recorded interaction. It strikes `times` times, and not where it would change nothing; the
+interaction it spoiled is then still there, so that a retry gets the recorded answer, as it would from a provider that
+failed once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Fault:
     """What all faults have: where they strike, and how often."""
 
     #: A number as `aquila cassette show` prints it, from 1, or the beginning of an interaction's key; None is the next
-    #: request, whichever it is.
+    #: request, whichever it is, whose answer the fault can change.
     interaction: int | str | None = None
     times: int = 1
 
@@ -60,6 +61,10 @@ class Fault:
         at = self.interaction
         return at is None or at == number or (isinstance(at, str) and interaction.key.startswith(at))
 
+    def changes(self, interaction: Interaction) -> bool:
+        """Tell whether anything is different with the fault."""
+        return self.apply(interaction) != interaction
+
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction as the fault leaves it."""
         raise NotImplementedError
@@ -70,6 +75,10 @@ class Disconnect(Fault):
     """The connection breaks after so many chunks; None: before the answer begins."""
 
     after_chunks: int | None = 0
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        _check_count("after_chunks", self.after_chunks)
 
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction with its end cut off and an error in its place."""
@@ -90,6 +99,8 @@ class Timeout(Fault):
         Fault.__post_init__(self)
         if self.clock not in _CLOCKS:
             raise ConfigError(f"clock={self.clock!r} is unknown; use one of {', '.join(_CLOCKS)}")
+        _check_count("after_chunks", self.after_chunks)
+        _check_seconds("seconds", self.seconds)
 
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction with its end cut off and a time-out in its place."""
@@ -115,6 +126,7 @@ class Status(Fault):
         Fault.__post_init__(self)
         if not _FIRST_STATUS <= self.code <= _LAST_STATUS:
             raise ConfigError(f"code={self.code!r} is no HTTP status")
+        _check_seconds("retry_after", self.retry_after)
 
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the answer with this status."""
@@ -137,8 +149,14 @@ class Truncate(Fault):
 
     after_bytes: int
 
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        _check_count("after_bytes", self.after_bytes)
+
     def apply(self, interaction: Interaction) -> Interaction:
-        """Give the interaction with fewer bytes."""
+        """Give the interaction with fewer bytes; as it is if it has no more."""
+        if self.after_bytes >= len(interaction.body):
+            return interaction
         kept, left = [], self.after_bytes
         for chunk in interaction.chunks:
             if left <= 0:
@@ -154,6 +172,10 @@ class Garble(Fault):
     """The bytes of one chunk, counted from 0, are damaged so that no JSON in it can be read."""
 
     chunk: int = 0
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        _check_count("chunk", self.chunk)
 
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction with zero bytes where the chunk has quotation marks."""
@@ -171,6 +193,10 @@ class SlowFirstByte(Fault):
     seconds: float
     consumes: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        _check_seconds("seconds", self.seconds)
+
     @property
     def wait(self) -> float:
         """Seconds to wait before the first byte."""
@@ -179,6 +205,20 @@ class SlowFirstByte(Fault):
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction as it is."""
         return interaction
+
+    def changes(self, interaction: Interaction) -> bool:
+        """Tell whether there is a first byte to wait for."""
+        return self.wait > 0 and interaction.status != NO_ANSWER_STATUS
+
+
+def _check_count(name: str, value: int | None) -> None:
+    if value is not None and (not isinstance(value, int) or value < 0):
+        raise ConfigError(f"{name}={value!r} must be a whole number, 0 or more")
+
+
+def _check_seconds(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value < float("inf"):
+        raise ConfigError(f"{name}={value!r} must be 0 or more seconds")
 
 
 def _broken(interaction: Interaction, after_chunks: int | None, failure: Failure) -> Interaction:
@@ -191,6 +231,8 @@ def _broken(interaction: Interaction, after_chunks: int | None, failure: Failure
             failure=failure,
             total_ms=interaction.head_ms,
         )
+    if after_chunks > len(interaction.chunks):
+        return interaction
     kept = interaction.chunks[:after_chunks]
     at_ms = kept[-1].at_ms if kept else interaction.head_ms
     return replace(interaction, chunks=kept, end="error", failure=failure, total_ms=at_ms)

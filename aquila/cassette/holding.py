@@ -27,12 +27,26 @@ class Held(Protocol):
         """Forget them."""
 
 
+class Verdict:
+    """What is known of one test, for recordings that wait to hear of it, however late they end."""
+
+    __slots__ = ("hold", "passed")
+
+    def __init__(self, hold: Hold) -> None:
+        #: Tells the stores.
+        self.hold = hold
+        #: None while the test runs.
+        self.passed: bool | None = None
+
+
 class Hold:
     """The recordings of this process that wait. Used by the thread that runs the tests; others add to it."""
 
     def __init__(self) -> None:
         self._stores: list[Held] = []
         self._lock = threading.Lock()
+        #: What recordings that begin now wait for.
+        self.verdict = Verdict(self)
 
     def add(self, store: Held) -> None:
         """Note that a store has something that waits."""
@@ -52,7 +66,7 @@ class Hold:
             CassetteError: A file cannot be written; the others are.
         """
         trouble: Exception | None = None
-        for store in self._taken():
+        for store in self._settle(passed=True):
             try:
                 store.keep()
             except Exception as error:  # noqa: BLE001 - raised below, when the others are written
@@ -62,13 +76,14 @@ class Hold:
 
     def drop(self) -> tuple[Path, ...]:
         """Forget all that waits; give the partial files that stay."""
-        stores = self._taken()
+        stores = self._settle(passed=False)
         for store in stores:
             store.drop()
         return tuple(partial(store.path) for store in stores if partial(store.path).exists())
 
-    def _taken(self) -> list[Held]:
+    def _settle(self, *, passed: bool) -> list[Held]:
         with self._lock:
+            self.verdict.passed, self.verdict = passed, Verdict(self)
             stores, self._stores = self._stores, []
             return stores
 

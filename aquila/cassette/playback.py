@@ -18,6 +18,7 @@ from aquila.errors import (
     ConnectTimeout,
     FirstChunkTimeout,
     IdleTimeout,
+    ProtocolError,
     SilenceTimeout,
     TimeoutExceeded,
     TotalTimeout,
@@ -234,10 +235,13 @@ def fail(failure: Failure) -> NoReturn:
 
     Raises:
         TimeoutExceeded: A clock ran out, or the connection was not made in time.
+        ProtocolError: What came was no HTTP, or not encoded as it said.
         ConnectionFailed: The connection broke.
     """
     if failure.error in _TIMEOUTS:
         raise _TIMEOUTS[failure.error](failure.message or failure.error, seconds=failure.seconds or 0.0)
+    if failure.error == ProtocolError.__name__:
+        raise ProtocolError(failure.message or failure.error)
     # Other tools' names (ReadTimeout, RemoteProtocolError) all mean that the connection broke.
     known = failure.error == ConnectionFailed.__name__ and failure.message
     raise ConnectionFailed(failure.message if known else f"{failure.error}: {failure.message or 'recorded'}")

@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
 
 from aquila.cassette import session
+from aquila.cassette.holding import Verdict, holding
 from aquila.cassette.interaction import End, Failure
+from aquila.cassette.journal import JOURNAL
 from aquila.cassette.matching.match import as_written, request_key
 from aquila.cassette.matching.rules import Rules
 from aquila.cassette.mode import Mode
+from aquila.cassette.opened import OpenedByHand
 from aquila.cassette.secrets.secret import environment_secrets
 from aquila.cassette.slot import Slot
 from aquila.cassette.store import Replaceable, Store, open_store
 from aquila.cassette.tape import Tape
-from aquila.cassette.tee import RecordedResponse, timeout_behind
-from aquila.errors import ConnectionFailed, TimeoutExceeded
+from aquila.cassette.tee import Broken, RecordedResponse, timeout_behind
+from aquila.errors import CassetteError, ConnectionFailed, ProtocolError, TimeoutExceeded
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.unbroken import unbroken
 
@@ -42,7 +47,8 @@ class Recorder:
             recording, None in the place of one from before this recorder's; `rewrite` drops all that was there before
             this process's recording; in the others all are kept and new ones follow. In `once` nothing is written
             until an answer has come to its end.
-        waits: Whether recordings wait for the verdict on the test that runs, if there is one.
+        waits: Whether recordings wait for the verdict on the test in which the first of them is made, if there is one.
+            Once that has failed nothing is recorded any more, for it would be a part without its beginning.
         clock: Seconds, for the times of chunks.
         now: The time of day, aware.
     """
@@ -66,7 +72,11 @@ class Recorder:
         self._store: Store | None = None
         self._replaceable: Replaceable = {}
         self._opening = threading.Lock()
-        self._tapes: set[Tape] = set()
+        self._verdict: Verdict | None = None
+        self._counting = threading.Lock()
+        self._tapes: dict[Tape, Slot] = {}
+        #: Those whose save has failed.
+        self._unwritten: list[Slot] = []
         #: Those that may wait for a reason to make the file.
         self._waiting: list[Slot] = []
         #: Answers and failures recorded so far.
@@ -79,12 +89,13 @@ class Recorder:
             CassetteError: The cassette is broken or cannot be written; nothing was sent.
             ConnectionFailed: No connection could be made, which is recorded.
             TimeoutExceeded: It took too long, which is recorded.
+            ProtocolError: What came is no HTTP, or not encoded as it says, which is recorded.
             AquilaError: What else `inner` raises.
         """
         tape = self.begin(request)
         try:
             response = await inner.send(uncompressed(request))
-        except (ConnectionFailed, TimeoutExceeded) as error:
+        except (ConnectionFailed, TimeoutExceeded, ProtocolError) as error:
             await self.finish(tape, "error", error)
             raise
         except BaseException as error:
@@ -105,7 +116,7 @@ class Recorder:
         store = self._opened()
         # Requests are equal by the rules of this recording; the file keeps the key that everybody computes alike.
         slot = store.reserve(
-            request_key(request, self._rules), self._replaceable, mode=self._mode, waits=self._waits
+            request_key(request, self._rules), self._replaceable, mode=self._mode, verdict=self._verdict
         )
         if self._mode == "once":
             self._waiting.append(slot)
@@ -119,22 +130,20 @@ class Recorder:
             clock=self._clock,
             recorded_at=self._now(),
         )
-        self._tapes.add(tape)
+        with self._counting:
+            self._tapes[tape] = slot
         return tape
 
-    def end(self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None) -> None:
+    def end(self, tape: Tape, end: End, error: Broken | None = None) -> None:
         """Write a tape.
 
         Raises:
             CassetteError: A secret is still inside, or the file cannot be written.
         """
-        self.recordings += tape in self._tapes
-        self._tapes.discard(tape)
-        tape.finish(end, None if error is None else _failure(error))
+        with self._counted(tape, ends=True):
+            tape.finish(end, None if error is None else _failure(error))
 
-    async def finish(
-        self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None
-    ) -> None:
+    async def finish(self, tape: Tape, end: End, error: Broken | None = None) -> None:
         """Write a tape in a thread, whole even when the reader is being cancelled.
 
         Raises:
@@ -145,23 +154,67 @@ class Recorder:
     def give_up(self, tape: Tape) -> None:
         """Record nothing of a request that got no answer and met no failure of the network."""
         tape.discard()
-        self._tapes.discard(tape)
+        with self._counting:
+            self._tapes.pop(tape, None)
 
     def close(self) -> None:
-        """Write what has come of answers that nobody finished reading. The recorder may be used again.
+        """Write what has come of answers that nobody finished reading, and once more what could not be written.
+
+        The recorder may be used again.
 
         Raises:
             CassetteError: A secret is still inside, or the file cannot be written.
         """
-        while self._tapes:
-            self._tapes.pop().abandon()
+        trouble: list[CassetteError] = []
+        with self._counting:
+            tapes, (unwritten, self._unwritten) = tuple(self._tapes), (self._unwritten, [])
+        writes: list[Callable[[], None]] = [partial(self._abandon, tape) for tape in tapes]
+        for write in writes:
+            try:
+                write()
+            except CassetteError as error:
+                trouble.append(error)  # The others are written all the same.
+        for slot in unwritten:
+            with suppress(CassetteError):  # It was told when the answer ended.
+                self._write_again(slot)
         if self._store is not None:
             self._store.withdraw(self._waiting)
         self._waiting.clear()
+        if trouble:
+            raise trouble[0]
+
+    def _abandon(self, tape: Tape) -> None:
+        with self._counted(tape, ends=False):
+            tape.abandon()
+
+    def _write_again(self, slot: Slot) -> None:
+        if self._store is not None:
+            self._store.save(slot)
+
+    @contextmanager
+    def _counted(self, tape: Tape, *, ends: bool) -> Iterator[None]:
+        """Count what the block records, whoever else writes the same tape at the same time."""
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            with self._counting:
+                slot = self._tapes.get(tape)
+                is_recorded = slot is not None and slot.interaction is not None
+                if ends or failed or is_recorded:
+                    self._tapes.pop(tape, None)
+                self.recordings += is_recorded
+                if slot is not None and is_recorded and failed:
+                    self._unwritten.append(slot)
+            if is_recorded:
+                JOURNAL.note("recorded", self._path)
 
     def _opened(self) -> Store:
         with self._opening:
             if self._store is None:
+                held = holding() if self._waits else None
+                self._verdict = held.verdict if held is not None else None
                 store = open_store(self._path, rewrite=self._mode == "rewrite")
                 if self._mode in {None, "all"}:
                     recorded = session.renewed(self._path) if self._mode else frozenset()
@@ -201,6 +254,7 @@ class RecordTransport:
         self._inner = inner
         both = Rules.of(secrets=secrets).merged(rules or Rules())
         self._recorder = Recorder(Path(path), rules=both, clock=clock, now=now)
+        self._opened = OpenedByHand(Path(path), recorder=self._recorder)
 
     async def send(self, request: Request) -> TransportResponse:
         """Send one request and record what comes.
@@ -209,6 +263,7 @@ class RecordTransport:
             CassetteError: The cassette is broken or cannot be written; nothing was sent.
             AquilaError: What the inner transport raises; network failures are recorded.
         """
+        self._opened.note()
         return await self._recorder.send(self._inner, request)
 
     async def aclose(self) -> None:
@@ -228,7 +283,7 @@ def uncompressed(request: Request) -> Request:
     return replace(request, headers={**request.headers, "accept-encoding": "identity"})
 
 
-def _failure(error: ConnectionFailed | TimeoutExceeded) -> Failure:
+def _failure(error: Broken) -> Failure:
     seconds = error.seconds if isinstance(error, TimeoutExceeded) else None
     message = str(error).encode(errors="backslashreplace").decode()
     return Failure(error=type(error).__name__, message=message, seconds=seconds)

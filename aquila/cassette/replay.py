@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,9 +17,11 @@ from aquila.cassette.faults import Fault
 from aquila.cassette.file.disk import read
 from aquila.cassette.holding import standing
 from aquila.cassette.interaction import Interaction
-from aquila.cassette.matching.drift import Drift, explain
+from aquila.cassette.journal import JOURNAL
+from aquila.cassette.matching.drift import Drift, explain, goal_text
 from aquila.cassette.matching.match import Index, request_key
 from aquila.cassette.matching.rules import Rules
+from aquila.cassette.opened import OpenedByHand
 from aquila.cassette.playback import (
     BlockingResponse,
     Pace,
@@ -30,8 +33,10 @@ from aquila.cassette.playback import (
     is_unanswered,
 )
 from aquila.cassette.rerecord import command
-from aquila.errors import CassetteError, CassetteMismatch, CassetteMissing
+from aquila.cassette.secrets.secret import environment_secrets
+from aquila.errors import CassetteMismatch, CassetteMissing
 from aquila.transport.base import Request, TransportResponse
+from aquila.transport.cut_short import CutShortError
 from aquila.transport.guest import GuestTransport
 
 
@@ -71,7 +76,8 @@ class Player:
         self._faults = FaultPlan(faults)
         self._lock = threading.Lock()
         self._index: Index | None = None
-        #: How often an interaction was played.
+        self._counted: set[int] = set()
+        #: How many interactions were played; one that a fault gave back counts once.
         self.plays = 0
         #: What the played answers cost when they were recorded, in US dollars, as far as is known.
         self.saved_usd = Decimal()
@@ -93,13 +99,16 @@ class Player:
             number = index.claim(request_key(request, self._rules), request)
             if number is None:
                 return None
-            self.plays += 1
             interaction = index.interactions[number]
-            self.saved_usd += interaction.cost_usd or 0
             fault = self._faults.take(number + 1, interaction)
             if fault is not None and not fault.consumes:
                 index.give_back(number)
-            return Claim(interaction=interaction if fault is None else fault.apply(interaction), fault=fault)
+            if number not in self._counted:
+                self._counted.add(number)
+                self.plays += 1
+                self.saved_usd += interaction.cost_usd or 0
+        JOURNAL.note("played", self._path, number)
+        return Claim(interaction=interaction if fault is None else fault.apply(interaction), fault=fault)
 
     def claim(self, request: Request) -> Claim:
         """Claim the interaction that answers a request.
@@ -161,8 +170,8 @@ class Player:
 
     def _mismatch(self, request: Request) -> CassetteMismatch:
         with self._lock:
-            drift = explain(request, self._opened())
-        asked = f"{request.method} {request.url.partition('?')[0]}"
+            drift = explain(request, self._opened(), environment_secrets(os.environ))
+        asked = goal_text(request, self._rules, environment_secrets(os.environ))
         remedy = f"to record it beside the others: {command('new_episodes')}; to record all anew: {command('rewrite')}"
         mismatch = CassetteMismatch(
             f"cassette {self._path}: {_told(drift, asked)}; {remedy}",
@@ -174,8 +183,8 @@ class Player:
             mismatch.add_note("\n".join(drift.lines))
         return mismatch
 
-    def _cut_short(self, chunks: int) -> CassetteError:
-        return CassetteError(
+    def _cut_short(self, chunks: int) -> CutShortError:
+        return CutShortError(
             f"cassette {self._path}: the recording of this answer was ended by its reader after {chunks} "
             f"chunk{'' if chunks == 1 else 's'}, and now more is asked for; record it again: {command('rewrite')}"
         )
@@ -211,6 +220,7 @@ class ReplayTransport(GuestTransport):
     ) -> None:
         pace = Pace(speed=check_speed(speed), clock=clock, sleep=sleep)
         self._player = Player(Path(path), rules=rules, pace=pace, faults=faults)
+        self._opened = OpenedByHand(Path(path), player=self._player)
 
     async def send(self, request: Request) -> TransportResponse:
         """Answer a request with the recorded interaction that equals it.
@@ -221,6 +231,7 @@ class ReplayTransport(GuestTransport):
             CassetteError: The file is broken.
             AquilaError: The network failure that was recorded.
         """
+        self._opened.note()
         return await self._player.play(self._player.claim(request))
 
     def send_sync(self, request: Request) -> BlockingResponse:
@@ -230,6 +241,7 @@ class ReplayTransport(GuestTransport):
             CassetteError: The file is missing or broken, or holds no answer.
             AquilaError: The network failure that was recorded.
         """
+        self._opened.note()
         return self._player.play_sync(self._player.claim(request))
 
     async def sleep(self, seconds: float) -> None:

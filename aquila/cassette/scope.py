@@ -60,6 +60,8 @@ class Scope:
         self._faults = tuple(faults)
         self._waits = self.mode is None if waits is None else waits
         self._named_in = WATCHING.test
+        #: Whether a job was sent that plays it, perhaps in a process that nobody here hears of.
+        self.is_lent = False
         self._deck: Deck | None = None
         self._opening = threading.Lock()
 
@@ -89,6 +91,21 @@ class Scope:
                     waits=self._waits,
                 )  # fmt: skip
             return self._deck
+
+    def held(self, settings: Settings) -> tuple[Path, int] | None:
+        """Give the file of a cassette that is to be replayed, and how many interactions it holds; None where there is none.
+
+        Raises:
+            CassetteError: The file is broken.
+            ConfigError: There is no such mode.
+        """
+        if resolve_mode(self.mode, settings) not in {"none", "once"}:
+            return None
+        from aquila.cassette.file.disk import read  # noqa: PLC0415 - see deck
+
+        path = cassette_path(self.name, settings.cassette_dir)
+        interactions = read(path)
+        return (path, len(interactions)) if interactions is not None else None
 
     @property
     def path(self) -> Path | None:

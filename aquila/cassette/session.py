@@ -1,7 +1,7 @@
 """What this process has recorded into cassettes: several calls that name the same one make one recording.
 
 Hence `once` goes on with the file it began, `rewrite` empties a file one time, and `all` replaces what was there before
-and never what it recorded itself.
+and never what it recorded itself. The processes of a test run tell each other what they have rewritten.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from aquila.cassette.interaction import Interaction
+from aquila.cassette.journal import JOURNAL
 from aquila.cassette.mode import Mode
 from aquila.cassette.slot import Mark, mark
 
@@ -24,8 +25,8 @@ def has_begun(path: Path) -> bool:
 
 
 def has_rewritten(path: Path) -> bool:
-    """Tell whether this process has emptied the file in mode `rewrite`."""
-    return path.resolve() in _rewritten
+    """Tell whether this process, or another one of its test run, has emptied the file in mode `rewrite`."""
+    return path.resolve() in _rewritten or JOURNAL.has_rewritten(path)
 
 
 def renewed(path: Path) -> AbstractSet[Mark]:
@@ -53,3 +54,4 @@ def forget(path: Path, interaction: Interaction) -> None:
 def note_rewritten(path: Path) -> None:
     """Remember that what the file held before is gone."""
     _rewritten.add(path.resolve())
+    JOURNAL.note("rewritten", path)

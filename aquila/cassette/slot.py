@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from aquila.cassette.file.format import digest
+from aquila.cassette.holding import Verdict
 from aquila.cassette.interaction import Interaction
 from aquila.cassette.mode import Mode
 
@@ -17,7 +18,7 @@ Mark = tuple[object, ...]
 class Slot:
     """The place of one interaction; empty until the answer has ended."""
 
-    __slots__ = ("dropped", "interaction", "mode", "replaces", "saved", "seq", "text", "waits")
+    __slots__ = ("interaction", "mode", "replaces", "saved", "seq", "taken_from", "text", "verdict")
 
     def __init__(
         self,
@@ -25,23 +26,34 @@ class Slot:
         *,
         interaction: Interaction | None = None,
         replaces: Slot | None = None,
+        taken_from: deque[Slot] | None = None,
         mode: Mode | None = None,
-        waits: bool = False,
+        verdict: Verdict | None = None,
     ) -> None:
         self.seq = seq
         self.interaction = interaction
         #: The slot this one takes the place of once it is finished; None again when that is written.
         self.replaces = replaces
+        #: Where that one was taken from, and goes back to if nothing is recorded.
+        self.taken_from = taken_from
         #: The mode of the cassette that records it; None outside of one.
         self.mode = mode
         #: The interaction as the file has it.
         self.saved: Interaction | None = None
         #: The interaction as YAML, written once.
         self.text: str | None = None
-        #: Whether it waits for the verdict on the test it was recorded in, if recordings are held.
-        self.waits = waits
-        #: Whether the test it was recorded in has failed, so that it is not to be written.
-        self.dropped = False
+        #: The verdict on the test it is recorded in; None if it does not depend on one.
+        self.verdict = verdict
+
+    @property
+    def waits(self) -> bool:
+        """Whether it must not reach the file yet."""
+        return self.verdict is not None and self.verdict.passed is None
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether it must never reach the file: the test it was recorded in has failed."""
+        return self.verdict is not None and self.verdict.passed is False
 
     @property
     def is_pending(self) -> bool:
@@ -52,6 +64,13 @@ class Slot:
     def takes_over(self) -> Interaction | None:
         """The interaction of the file whose place this one, finished, has taken."""
         return self.replaces.saved if self.replaces is not None and self.interaction is not None else None
+
+    @property
+    def standing(self) -> Slot | None:
+        """What the file is to hold in this place now; None for nothing."""
+        if self.waits or self.is_dropped:
+            return self.replaces if self.interaction is not None else None
+        return self if self.interaction is not None else None
 
     @property
     def begins_file(self) -> bool:

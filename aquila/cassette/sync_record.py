@@ -8,7 +8,7 @@ from contextlib import suppress
 from aquila.cassette.record import Recorder, uncompressed
 from aquila.cassette.tape import Tape
 from aquila.cassette.tee import ERROR_BYTES, ERROR_STATUS
-from aquila.errors import ConnectionFailed, TimeoutExceeded
+from aquila.errors import ConnectionFailed, ProtocolError, TimeoutExceeded
 from aquila.transport.base import Request
 from aquila.transport.sync_base import SyncResponse, SyncTransport
 
@@ -25,12 +25,13 @@ def send_sync(recorder: Recorder, inner: SyncTransport, request: Request) -> Syn
         CassetteError: The cassette is broken or cannot be written; nothing was sent.
         ConnectionFailed: No connection could be made, which is recorded.
         TimeoutExceeded: It took too long, which is recorded.
+        ProtocolError: What came is no HTTP, or not encoded as it says, which is recorded.
         AquilaError: What else `inner` raises.
     """
     tape = recorder.begin(request)
     try:
         response = inner.send_sync(uncompressed(request))
-    except (ConnectionFailed, TimeoutExceeded) as error:
+    except (ConnectionFailed, TimeoutExceeded, ProtocolError) as error:
         recorder.end(tape, "error", error)
         raise
     except BaseException:
@@ -64,7 +65,7 @@ class _Tee:
             self._ended = True
             self._recorder.end(self._tape, "complete")
             raise
-        except (ConnectionFailed, TimeoutExceeded) as error:
+        except (ConnectionFailed, TimeoutExceeded, ProtocolError) as error:
             self._ended = True
             self._recorder.end(self._tape, "error", error)
             raise
@@ -75,7 +76,9 @@ class _Tee:
         """Read on if the error's body says that it is short; without a clock nothing else bounds the wait."""
         length = self._headers.get("content-length", "")
         if not self._ended and length.isdecimal() and int(length) <= ERROR_BYTES:
-            with suppress(ConnectionFailed, TimeoutExceeded):  # They are recorded; the reader has left.
+            with suppress(
+                ConnectionFailed, TimeoutExceeded, ProtocolError
+            ):  # They are recorded; the reader has left.
                 for _ in self:
                     continue
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from aquila.cassette.journal import Entry
 from aquila.cassette.matching.match import Index
 from aquila.cassette.watch import Opened
 
@@ -34,6 +36,8 @@ class Tally:
     """All cassettes of a run, by path."""
 
     used: dict[str, Used] = field(default_factory=dict)
+    #: How many recordings were put aside, because their tests did not pass.
+    not_kept: int = 0
 
     @classmethod
     def of(cls, opened: Iterable[Opened]) -> Self:
@@ -46,7 +50,7 @@ class Tally:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Read what another process counted."""
-        return cls({
+        used = {
             path: Used(
                 interactions=row["interactions"],
                 played=set(row["played"]),
@@ -55,12 +59,13 @@ class Tally:
                 saved_usd=Decimal(row["saved_usd"]),
                 oldest=datetime.fromisoformat(row["oldest"]) if row["oldest"] else None,
             )
-            for path, row in plain.items()
-        })  # fmt: skip
+            for path, row in plain["used"].items()
+        }
+        return cls(used, plain["not_kept"])
 
     def to_plain(self) -> dict[str, Any]:
         """Write it as texts, numbers, lists and dicts."""
-        return {
+        used = {
             path: {
                 "interactions": used.interactions,
                 "played": sorted(used.played),
@@ -71,9 +76,11 @@ class Tally:
             }
             for path, used in self.used.items()
         }
+        return {"used": used, "not_kept": self.not_kept}
 
     def merge(self, other: Tally) -> None:
         """Add what another process counted."""
+        self.not_kept += other.not_kept
         for path, more in other.used.items():
             used = self.used.setdefault(path, Used())
             used.interactions = max(used.interactions, more.interactions)
@@ -82,6 +89,25 @@ class Tally:
             used.recordings += more.recordings
             used.saved_usd += more.saved_usd
             used.oldest = _older(used.oldest, more.oldest)
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Add what processes without a count of their own have noted."""
+        for entry in entries:
+            used = self.used.setdefault(entry.path, Used())
+            if entry.kind == "played" and entry.position is not None:
+                used.played.add(entry.position)
+                used.plays += 1
+            used.recordings += entry.kind == "recorded"
+
+    def unplayed(self) -> dict[str, int]:
+        """Count what none of all asked for, by path, in cassettes that were not recorded."""
+        left = {
+            # Players begin at the beginning: what was played twice is recorded twice.
+            path: used.interactions - len(used.played) - max(0, used.plays - len(used.played))
+            for path, used in self.used.items()
+            if not used.recordings
+        }
+        return {path: count for path, count in left.items() if count > 0}
 
     def line(self, now: datetime) -> str:
         """Say it in one line: `12 cassettes, 31 interactions played, $0.042 saved, oldest 143 d`."""
@@ -92,7 +118,8 @@ class Tally:
         parts = [
             _count(len(self.used), "cassette"),
             f"{_count(plays, 'interaction')} played",
-            f"{recordings} recorded" if recordings else "",
+            f"{recordings - self.not_kept} recorded" if recordings > self.not_kept else "",
+            f"{self.not_kept} recorded and not kept" if self.not_kept else "",
             f"${_dollars(saved)} saved" if saved else "",
             f"oldest {(now - oldest).days} d" if oldest is not None else "",
         ]
@@ -108,22 +135,31 @@ class Tally:
             one.plays, one.saved_usd = player.plays, player.saved_usd
             for interaction in index.interactions:
                 one.oldest = _older(one.oldest, interaction.recorded_at)
-        self.merge(Tally({str(deck.path): one}))
+        self.merge(Tally({str(deck.path.resolve()): one}))
 
 
-def unplayed(opened: Iterable[Opened]) -> dict[Path, list[int]]:
-    """Give the interactions, from 1, that no player of a cassette asked for. Cassettes that are being recorded are left out."""
+def unplayed(
+    opened: Iterable[Opened], elsewhere: Mapping[str, AbstractSet[int]] | None = None
+) -> dict[Path, list[int]]:
+    """Give the interactions, from 1, that no player of a cassette asked for. Cassettes that are being recorded are left out.
+
+    Args:
+        opened: The cassettes.
+        elsewhere: Positions, from 0, that other processes have played, by resolved path.
+    """
     indexes: dict[Path, list[Index]] = {}
     for deck in opened:
         index = deck.player.index if deck.player is not None else None
         if index is not None and not deck.records:
             indexes.setdefault(deck.path, []).append(index)
-    left = {path: _unplayed(shared) for path, shared in indexes.items()}
+    others = elsewhere or {}
+    left = {path: _unplayed(shared, others.get(str(path.resolve()), ())) for path, shared in indexes.items()}
     return {path: numbers for path, numbers in left.items() if numbers}
 
 
-def _unplayed(indexes: list[Index]) -> list[int]:
+def _unplayed(indexes: list[Index], elsewhere: Iterable[int]) -> list[int]:
     played = [set(range(len(index.interactions))).difference(index.unplayed()) for index in indexes]
+    played.append(set(elsewhere))
     left: list[int] = []
     for places in indexes[0].places.values():
         claimed = [place for one in played for place in places if place in one]

@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from aquila.cassette.answer import is_finished, model_and_usage
+from aquila.cassette.answer import has_no_body, is_finished, model_and_usage
 from aquila.cassette.cost import cost_in_dollars
 from aquila.cassette.file.format import reason_phrase
 from aquila.cassette.interaction import NO_ANSWER_STATUS, End, Failure, Interaction, TimedChunk
 from aquila.cassette.matching.rules import DEFAULT_RULES, Rules
-from aquila.cassette.secrets.leaks import find_leak, written_fields
+from aquila.cassette.secrets.leaks import Leak, find_leak, written_fields
 from aquila.cassette.secrets.redact import (
+    plain,
     redact_body,
     redact_chunks,
     redact_request_headers,
@@ -103,13 +104,12 @@ class Tape:
 
     def _write(self, end: End, failure: Failure | None) -> None:
         interaction = self._interaction(end, failure)
-        leak = find_leak(written_fields(interaction), self._known_secrets())
+        leak = find_leak(written_fields(interaction), self._known_secrets(), self._rules.allow)
         if leak is not None:
             self._done = True
             self._store.release(self._slot)
             raise CassetteError(
-                f"cassette {self._store.path} was not saved: {leak.kind} is in the {leak.place}; "
-                "keep it out of the request, or name its field in `redact`, and record again"
+                f"cassette {self._store.path} was not saved: {leak.kind} is in the {leak.place}; {_remedy(leak)}"
             )
         self._store.finish(self._slot, interaction)
 
@@ -134,7 +134,9 @@ class Tape:
             key=self._key,
             status=status,
             reason=reason_phrase(status),
-            headers=_kept_headers(headers, body, names),
+            headers=redact_response_headers(headers, names)
+            if has_no_body(self._request.method, status)
+            else _kept_headers(headers, body, names),
             chunks=tuple(TimedChunk(self._ms(at), data) for at, data in parts),
             end=end,
             failure=None if failure is None else _redacted_failure(failure, names),
@@ -155,9 +157,18 @@ def unfinished() -> tuple[Tape, ...]:
     return tuple(_unfinished)
 
 
+def _remedy(leak: Leak) -> str:
+    if leak.place.startswith(("request", "names of request")):
+        change = "keep it out of the request, or name its field in `redact`"
+    else:
+        change = "change the prompt or the provider's test data, or name its field in `redact`"
+    return f"{change}, and record again; if it is no secret, list the text in `allow`"
+
+
 def _redacted(request: Request, names: Collection[str]) -> Request:
     return replace(
         request,
+        method=plain(request.method),
         url=redact_url(request.url, names),
         headers=redact_request_headers(request.headers, names),
         body=redact_body(request.body, names),
@@ -184,6 +195,5 @@ def _abandon_all() -> None:
     for tape in unfinished():
         try:
             tape.abandon()
-        except CassetteError as error:
-            # Nobody is left to catch it, and the other tapes are still to be written.
+        except Exception as error:  # noqa: BLE001 - nobody is left to catch it, and the others are still to be written
             sys.stderr.write(f"aquila: {error}\n")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import anyio
 
 from aquila.cassette.interaction import End
 from aquila.cassette.tape import Tape
-from aquila.errors import ConnectionFailed, TimeoutExceeded
+from aquila.clocks import EnoughError
+from aquila.errors import ConnectionFailed, ProtocolError, TimeoutExceeded
 from aquila.transport.base import TransportResponse
+
+#: What ends an answer, or stands in its place, and is recorded.
+Broken: TypeAlias = ConnectionFailed | TimeoutExceeded | ProtocolError
 
 #: The lowest status that is an error.
 ERROR_STATUS = 400
@@ -23,9 +27,7 @@ _ERROR_SECONDS = 1.0
 class Finish(Protocol):
     """Writes a tape; the first call counts."""
 
-    def __call__(
-        self, tape: Tape, end: End, error: ConnectionFailed | TimeoutExceeded | None = None, /
-    ) -> Awaitable[None]:
+    def __call__(self, tape: Tape, end: End, error: Broken | None = None, /) -> Awaitable[None]:
         """Write it. Raises CassetteError if it cannot be written."""
 
 
@@ -94,7 +96,7 @@ class _Tee:
             self._ended = True
             await self._finish(self._tape, "complete")
             raise
-        except (ConnectionFailed, TimeoutExceeded) as error:
+        except (ConnectionFailed, TimeoutExceeded, ProtocolError) as error:
             self._ended = True
             await self._finish(self._tape, "error", error)
             raise
@@ -102,6 +104,8 @@ class _Tee:
             self._ended = True
             if (timeout := timeout_behind(error)) is not None:
                 await self._finish(self._tape, "error", timeout)
+            elif is_enough(error):
+                await self._finish(self._tape, "complete")
             raise
         self._keep((self._clock(), chunk))
         return chunk
@@ -113,8 +117,13 @@ class _Tee:
             while not self._ended and left > 0:
                 try:
                     left -= len(await anext(self))
-                except (StopAsyncIteration, ConnectionFailed, TimeoutExceeded):
+                except (StopAsyncIteration, ConnectionFailed, TimeoutExceeded, ProtocolError):
                     return  # It is recorded; the reader has left and is told nothing.
+
+
+def is_enough(error: asyncio.CancelledError) -> bool:
+    """Tell whether the reader has the whole answer, and has only waited in vain for what may follow it."""
+    return bool(error.args) and isinstance(error.args[0], EnoughError)
 
 
 def timeout_behind(error: BaseException) -> TimeoutExceeded | None:

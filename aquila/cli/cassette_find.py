@@ -12,6 +12,7 @@ import typer
 
 from aquila.cassette.interaction import Interaction
 from aquila.cassette.mode import cassette_path
+from aquila.cli.cassette_files import oddity
 from aquila.errors import CassetteMissing, ConfigError
 from aquila.settings import read_settings
 
@@ -37,7 +38,7 @@ def find_cassette(name: str) -> Path:
     """Give the file of a cassette: a name below the cassette folder, else a path.
 
     Raises:
-        CassetteMissing: There is neither; names what is spelt alike.
+        CassetteMissing: There is neither, or it is no file; names what is spelt alike.
     """
     folder = read_settings().cassette_dir
     try:
@@ -45,9 +46,14 @@ def find_cassette(name: str) -> Path:
     except ConfigError:
         # An absolute path, or one that leads upwards, is no name but may be a file.
         named = None
-    for path in (named, Path(name)):
-        if path is not None and _is_file(path):
+    meant = [path for path in (named, Path(name)) if path is not None]
+    for path in meant:
+        if _is_file(path):
             return path
+    for path in meant:
+        odd = oddity(path) if path.suffix else None
+        if odd is not None:
+            raise CassetteMissing(f"cassette {path} cannot be read: {odd}; remove it or name another one")
     raise CassetteMissing(
         f"there is no cassette {name!r}, neither below {folder} nor as a path; {_remedy(name, folder)}"
     )

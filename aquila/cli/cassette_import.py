@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
+from aquila.cli.cassette_files import oddity, shown_path
 from aquila.cli.cassette_words import count
+from aquila.cli.untrusted_text import Paper
 from aquila.errors import CassetteError, ConfigError
 from aquila.settings import read_settings
+from aquila.sink.printable import one_line
 
 if TYPE_CHECKING:
     from aquila.cassette.file.importing import Imported
@@ -25,6 +29,7 @@ Example: aquila cassette import tests/cassettes --in-place
 """
 
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+_LONGEST = 9000
 
 
 def import_(
@@ -47,15 +52,25 @@ def import_(
     if to is not None and in_place:
         raise typer.BadParameter("--to and --in-place exclude each other")
     folder = None if in_place else to or read_settings().cassette_dir
+    for source in sources:
+        if not (source.exists() or source.is_symlink()):
+            raise ConfigError(f"there is no {shown_path(source)}; name a file or a folder")
     taken: dict[Path, Path] = {}
     refused = False
+    paper, trouble = Paper(), Paper(Console(stderr=True))
     for source, target in _targets(sources, folder):
         try:
             _refuse_taken(source, target, taken)
-            typer.echo(_import_one(source, target, may_replace=force or (in_place and source == target)))
+            may_replace = force or (in_place and source == target)
+            paper.line(one_line(_import_one(source, target, may_replace=may_replace), _LONGEST))
         except CassetteError as error:
             refused = True
-            typer.echo(f"not imported: {error}", err=True)
+            trouble.line(one_line(f"not imported: {error}", _LONGEST))
+        except (OSError, ValueError, RecursionError, RuntimeError) as error:
+            # Whatever one file does to us, the others are imported.
+            refused = True
+            told = f"{type(error).__name__}: {error}; take it out of what is imported"
+            trouble.line(one_line(f"not imported: {source}: {told}", _LONGEST))
     if refused:
         raise typer.Exit(1)
 
@@ -68,8 +83,6 @@ def _refuse_taken(source: Path, target: Path, taken: dict[Path, Path]) -> None:
 
 def _targets(sources: Iterable[Path], folder: Path | None) -> Iterator[tuple[Path, Path]]:
     for source in sources:
-        if not source.exists():
-            raise ConfigError(f"there is no {source}; name a file or a folder")
         root = source if source.is_dir() else source.parent
         for path in sorted(_cassettes_in(source)) if source.is_dir() else [source]:
             target = path if folder is None else folder / path.relative_to(root)
@@ -95,6 +108,9 @@ def _may_be_cassette(path: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    odd = oddity(path)
+    if odd is not None:
+        raise CassetteError(f"{path} cannot be read: {odd}; name another file")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from aquila.cassette.story.summary import Summary, summarise, total_cost
+from aquila.cli.cassette_files import oddity
 from aquila.cli.cassette_find import cassette_names
 from aquila.cli.cassette_words import age, count, money, size
 from aquila.cli.untrusted_text import Paper
@@ -73,13 +74,16 @@ def _entry(root: Path, name: str) -> _Entry:
     from aquila.cassette.file.disk import read, signature  # noqa: PLC0415
 
     path = root / f"{name}.yaml"
+    odd = oddity(path)
+    if odd is not None:
+        return _Entry(name=name, path=path, problem=f"{path} cannot be read: {odd}; remove it")
     try:
         state, interactions = signature(path), read(path)
     except CassetteError as error:
         return _Entry(name=name, path=path, problem=str(error))
     if state is None or interactions is None:
         return _Entry(
-            name=name, path=path, problem=f"{path} is a link to a file that does not exist; remove it"
+            name=name, path=path, problem=f"{path} has just been removed; restore it or record it again"
         )
     return _Entry(name=name, path=path, size=state.size, summary=summarise(interactions))
 

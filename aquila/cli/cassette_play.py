@@ -27,6 +27,8 @@ Example: aquila cassette play jobs/explain --speed 4"""
 _LONGEST_CALL = 500
 _LONGEST_PROBLEM = 1000
 _MS = 1000
+#: Seconds. No clock takes any number, and a speed may be as small as one likes.
+_LONGEST_WAIT = 1_000_000.0
 
 
 class Cue(NamedTuple):
@@ -91,7 +93,7 @@ def perform(
     for cue in todo:
         wait = start + cue.at_ms / _MS / speed - clock() if speed else 0.0
         if wait > 0:
-            sleep(wait)
+            sleep(min(wait, _LONGEST_WAIT))
         write(cue)
 
 

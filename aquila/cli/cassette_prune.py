@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
+from aquila.cli.cassette_files import cassette_files, shown_path
 from aquila.cli.cassette_words import count
+from aquila.cli.untrusted_text import Paper
 from aquila.errors import CassetteError
 from aquila.settings import read_settings
 
@@ -18,11 +21,15 @@ if TYPE_CHECKING:
 
 HELP = """Take out interactions that the last test run did not play, and files that it did not open.
 
+Only cassettes that Aquila wrote or imported, and that are as the run left them; what the run recorded stays whole.
 Lists them first. On a terminal it then asks; elsewhere it removes only with --yes, and exits with 1 while something is
 left to remove. A run in which tests failed or were deselected proves nothing: it needs --force.
 
 Example: pytest && aquila cassette prune
 """
+
+#: Files that stay and are named; more are counted.
+_MOST = 20
 
 
 def prune(
@@ -40,19 +47,18 @@ def prune(
     """
     report = _report(force=force)
     found = _leftovers(report, orphans=orphans)
-    folder = Path(report.folder)
+    paper = Paper()
     for item in found.unused:
-        typer.echo(f"{_short(item.path, folder)}: {_say(item)}")
-    for path in found.changed:
-        typer.echo(f"{_short(path, folder)}: has changed since the run; run the tests again", err=True)
+        paper.line(f"{_short(item.path, report)}: {_say(item)}")
+    _tell_what_stays(found, report)
     if not found.unused:
-        typer.echo("nothing to remove")
+        paper.line("nothing to remove")
     elif yes or (_is_terminal() and typer.confirm(f"Remove {_total(found)}?")):
         for item in found.unused:
             _remove(item)
-        typer.echo(f"removed {_total(found)}")
+        paper.line(f"removed {_total(found)}")
     else:
-        typer.echo(f"{_total(found)} to remove; nothing was removed: pass --yes")
+        paper.line(f"{_total(found)} to remove; nothing was removed: pass --yes")
         raise typer.Exit(1)
     if found.changed:
         raise typer.Exit(1)
@@ -73,11 +79,27 @@ def _report(*, force: bool) -> RunReport:
 
 
 def _leftovers(report: RunReport, *, orphans: bool) -> Leftovers:
-    from aquila.cassette.pruning import leftovers  # noqa: PLC0415 - see _report
-    from aquila.cassette.run_report import file_digest  # noqa: PLC0415 - see _report
+    from aquila.cassette.pruning import Folder, leftovers  # noqa: PLC0415 - see _report
+    from aquila.cassette.run_report import file_digest, is_ours  # noqa: PLC0415 - see _report
 
-    files = [path for path in Path(report.folder).rglob("*.yaml") if not path.name.startswith(".")]
-    return leftovers(report, files, file_digest, orphans=orphans)
+    def is_of_aquila(path: Path) -> bool:
+        try:
+            return is_ours(path.read_bytes(), str(path))
+        except OSError:
+            return False  # What cannot be read stays.
+
+    files = [path for path in cassette_files([Path(report.folder)], must_exist=False) if path.is_file()]
+    return leftovers(report, Folder(files=files, digest=file_digest, is_ours=is_of_aquila), orphans=orphans)
+
+
+def _tell_what_stays(found: Leftovers, report: RunReport) -> None:
+    paper = Paper(Console(stderr=True))
+    for path in found.changed:
+        paper.line(f"{_short(path, report)}: has changed since the run; run the tests again")
+    for path, reason in found.kept[:_MOST]:
+        paper.line(f"{_short(path, report)}: stays: {reason}")
+    if len(found.kept) > _MOST:
+        paper.line(f"and {count(len(found.kept) - _MOST, 'file')} more that stay")
 
 
 def _remove(item: Leftover) -> None:
@@ -112,8 +134,9 @@ def _total(found: Leftovers) -> str:
     return " and ".join(count(number, noun) for number, noun in parts if number)
 
 
-def _short(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+def _short(path: Path, report: RunReport) -> str:
+    folder = Path(report.folder)
+    return shown_path(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _is_terminal() -> bool:

@@ -15,6 +15,7 @@ from aquila.cassette.story.conversation import Turn, conversation
 from aquila.cassette.story.excerpt import excerpt
 from aquila.cassette.story.summary import end_of, summarise
 from aquila.cassette.story.timing_bar import timing
+from aquila.cli.cassette_files import shown_path
 from aquila.cli.cassette_find import Found, NameArgument, NumberOption, check_number, read_cassette
 from aquila.cli.cassette_turn import turn_lines
 from aquila.cli.cassette_words import age, count, money, size
@@ -67,7 +68,7 @@ def _headline(found: Found, now: datetime) -> str:
         size(found.size),
         *([f"{age(summary.oldest, now)} old"] if summary.oldest is not None else []),
     ]
-    return f"{found.path}: {', '.join(facts)}"
+    return f"{shown_path(found.path)}: {', '.join(facts)}"
 
 
 def _document(found: Found, turns: Sequence[Turn]) -> dict[str, Any]:

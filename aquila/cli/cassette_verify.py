@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from aquila.cli.cassette_files import cassette_files, oddity, shown_path
 from aquila.cli.cassette_words import count
-from aquila.errors import ConfigError
+from aquila.cli.untrusted_text import Paper
 from aquila.settings import read_settings
+from aquila.sink.printable import one_line
 
 HELP = """Check cassettes: unreadable files, bodies and requests changed by hand, secrets, age, answers that were cut.
 
@@ -23,6 +25,10 @@ One problem a line, as path:line: what; remedy. Exit code 1 if there is one; war
 Example: aquila cassette verify --max-age 90 tests/cassettes
 """
 
+#: A hundred years.
+_OLDEST = 36_500
+_LONGEST = 2000
+
 
 def verify(
     paths: Annotated[
@@ -30,7 +36,8 @@ def verify(
         typer.Argument(metavar="[PATH]...", help="Files and folders; AQUILA_CASSETTE_DIR unless given."),
     ] = None,
     max_age: Annotated[
-        int | None, typer.Option(metavar="DAYS", min=0, help="Recordings older than this are a problem.")
+        int | None,
+        typer.Option(metavar="DAYS", min=1, max=_OLDEST, help="Recordings older than this are a problem."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
@@ -43,37 +50,15 @@ def verify(
     """
     files = list(cassette_files(paths or [read_settings().cassette_dir], must_exist=bool(paths)))
     found = list(_problems(files, max_age))
+    paper = Paper()
     if as_json:
-        typer.echo(json.dumps([_as_json(path, finding) for path, finding in found], indent=2))
+        paper.line(json.dumps([_as_json(path, finding) for path, finding in found], indent=2))
     else:
         for path, finding in found:
-            warning = "warning: " if finding.is_warning else ""
-            typer.echo(f"{path}:{finding.line}: {warning}{finding.what}; {finding.remedy}")
-        typer.echo(_summary(files, found))
+            paper.line(f"{shown_path(path)}:{finding.line}: {_say(finding)}")
+        paper.line(_summary(files, found))
     if any(strict or not finding.is_warning for _, finding in found):
         raise typer.Exit(1)
-
-
-def cassette_files(paths: Iterable[Path], *, must_exist: bool = True) -> Iterator[Path]:
-    """Give the files that are named, and the cassettes in the folders that are named.
-
-    Args:
-        paths: Files and folders.
-        must_exist: Whether one that does not exist is an error.
-
-    Yields:
-        Their paths, as they were named.
-
-    Raises:
-        ConfigError: A path does not exist.
-    """
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*.yaml") if not file.name.startswith("."))
-        elif path.exists():
-            yield path
-        elif must_exist:
-            raise ConfigError(f"there is no {path}; name another one, or none for AQUILA_CASSETTE_DIR")
 
 
 def _problems(files: Iterable[Path], max_age: int | None) -> Iterator[tuple[Path, Any]]:
@@ -89,6 +74,10 @@ def _problems(files: Iterable[Path], max_age: int | None) -> Iterator[tuple[Path
         rules=project_rules(read_settings().project_dir),
     )
     for path in files:
+        odd = oddity(path)
+        if odd is not None:
+            yield path, Finding(line=1, what=odd, remedy="remove it, or name another file")
+            continue
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -99,6 +88,11 @@ def _problems(files: Iterable[Path], max_age: int | None) -> Iterator[tuple[Path
             continue
         for finding in verify(data, str(path), terms):
             yield path, finding
+
+
+def _say(finding: Any) -> str:
+    warning = "warning: " if finding.is_warning else ""
+    return f"{warning}{one_line(f'{finding.what}; {finding.remedy}', _LONGEST)}"
 
 
 def _as_json(path: Path, finding: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 _STEP = 1000
 _MILLIONTH = Decimal("0.000001")
+#: What nobody pays is told in few digits.
+_ABSURD = 1_000_000_000
 
 
 def count(number: int, noun: str) -> str:
@@ -34,6 +36,8 @@ def money(cost: Decimal | None) -> str:
         return "-"
     if cost and cost < _MILLIONTH:
         return f"<${_MILLIONTH:f}"
+    if cost >= _ABSURD:
+        return f"${cost:.2E}"
     rounded = cost.quantize(_MILLIONTH, rounding=ROUND_HALF_UP)
     text = f"{rounded:f}".rstrip("0")
     whole, _, cents = text.partition(".")

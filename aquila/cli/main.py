@@ -12,6 +12,7 @@ import typer
 from aquila import __version__
 from aquila.cli import ask, cassette, doctor, local
 from aquila.errors import AquilaError, CassetteMismatch, ConfigError
+from aquila.sink.printable import printable
 
 app = typer.Typer(
     name="aquila",
@@ -61,7 +62,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(f"aquila: {_say(error)}\n")
+        # A file's name, a prompt or a provider's words may hold anything.
+        sys.stderr.write(f"aquila: {printable(_say(error))}\n")
         sys.exit(1)
 
 

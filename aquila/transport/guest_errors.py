@@ -62,14 +62,14 @@ def to_ours(error: BaseException, library: Any, request: Any, *, encoding: str |
         failure = no_connection(error, where, time_limit(request, "connect"))
     else:
         failure = broken_body(error, where, encoding)
-    if isinstance(error, library.TransportError):
+    if isinstance(error, library.RequestError):
         failure.args = (f"{type(error).__name__}: {failure}",)
     return failure
 
 
 def _is_network_error(name: str, library: Any) -> bool:
     kind = getattr(library, name, None)
-    return isinstance(kind, type) and issubclass(kind, library.TransportError)
+    return isinstance(kind, type) and issubclass(kind, library.RequestError)
 
 
 def _kind(error: AquilaError, *, answered: bool) -> str:

@@ -46,11 +46,23 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         Exception: Whatever the work raises.
     """
+    if not _is_asyncio():
+        # Elsewhere all cancels come through scopes, and one that shields is enough.
+        with anyio.CancelScope(shield=True):
+            return await work
     task = asyncio.ensure_future(work)
     cancelled = await _join(task)
     if cancelled is not None and task.exception() is None:
         raise cancelled
     return task.result()
+
+
+def _is_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _join(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:

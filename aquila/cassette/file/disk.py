@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -66,17 +67,27 @@ def make_folder(path: Path) -> None:
         raise CassetteError(unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, *, like: Path | None = None) -> None:
     """Replace a file by `text` in UTF-8. Readers see the old file or the new one, and a failure leaves the old one.
+
+    Args:
+        path: The file.
+        text: All that will be in it.
+        like: The file whose permissions it gets, if that exists; None for the one it replaces.
 
     Raises:
         CassetteError: It cannot be written.
     """
-    rewrite(path, text.encode())
+    rewrite(path, text.encode(), like=like)
 
 
-def rewrite(path: Path, data: bytes | None) -> None:
+def rewrite(path: Path, data: bytes | None, *, like: Path | None = None) -> None:
     """Replace a cassette by these bytes, or remove it if there are none.
+
+    Args:
+        path: The file.
+        data: All that will be in it; None removes it.
+        like: The file whose permissions it gets, if that exists; None for the one it replaces.
 
     Raises:
         CassetteError: It cannot be written or removed.
@@ -85,13 +96,18 @@ def rewrite(path: Path, data: bytes | None) -> None:
         if data is None:
             path.unlink()
         else:
-            replace_file(path, data)
+            replace_file(path, data, like=like)
     except OSError as error:
         raise CassetteError(unwritable(path, error)) from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, like: Path | None = None) -> None:
     """Replace a file whole, or leave it as it was.
+
+    Args:
+        path: The file.
+        data: All that will be in it.
+        like: The file whose permissions it gets, if that exists; None for the one it replaces.
 
     Raises:
         OSError: It cannot be written.
@@ -99,8 +115,12 @@ def replace_file(path: Path, data: bytes) -> None:
     # A killed process leaves its file behind and another may get its number; and the name must not be longer than
     # the cassette's own, which may be as long as the file system allows.
     temporary = path.with_name(f".{uuid4().hex[:16]}.tmp")
+    mode = _mode(like or path)
     try:
         with temporary.open("xb") as file:
+            if mode is not None:
+                with suppress(OSError):  # Some file systems know no permissions.
+                    temporary.chmod(mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -138,6 +158,13 @@ def _unreadable(path: Path, error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         remedy = "give it a shorter name"
     return f"cassette {path} cannot be read ({error.strerror}); {remedy}"
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _exists(path: Path) -> bool:

@@ -11,6 +11,11 @@ from aquila.errors import CassetteError
 
 #: What helps against most that can be wrong with a file.
 REMEDY = "correct it, restore the file from git or record it again"
+#: A hundred days: a longer time is a mistake, and clocks cannot sleep for any number.
+LATEST_MS = 100 * 24 * 60 * 60 * 1000
+#: Python refuses to write numbers that are somewhat longer. Absurd ones are read: a provider may have sent them.
+_MOST_DIGITS = 4000
+_LARGEST = 10**_MOST_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,33 @@ class Field:
         """Read it as a whole number."""
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             self.refuse("is not a whole number")
+        if abs(self.value) >= _LARGEST:
+            self.refuse(f"has more than {_MOST_DIGITS:,} digits")
         return self.value
+
+    def milliseconds(self) -> int:
+        """Read it as a time since the request was sent."""
+        if not 0 <= self.integer() <= LATEST_MS:
+            self.refuse(f"is not a time between 0 and {LATEST_MS:,} milliseconds")
+        return self.integer()
+
+    def seconds(self) -> float:
+        """Read it as a time limit."""
+        if not 0 <= self.value <= LATEST_MS:
+            self.refuse(f"is not a time between 0 and {LATEST_MS:,} seconds")
+        return float(self.value)
 
     def amount(self) -> Decimal:
         """Read it as an amount of money, exactly as it is written."""
+        number = self.integer() if isinstance(self.value, int) else self.value
         try:
-            amount = Decimal(str(self.value))
+            amount = Decimal(str(number))
         except InvalidOperation:
             self.refuse("is not an amount")
-        if isinstance(self.value, bool) or not amount.is_finite() or amount < 0:
+        if not amount.is_finite() or amount < 0:
             self.refuse("is not an amount")
+        if max(abs(int(amount.as_tuple().exponent)), abs(amount.adjusted())) > _MOST_DIGITS:
+            self.refuse(f"has more than {_MOST_DIGITS:,} digits when written out")
         return amount
 
     def counts(self) -> dict[str, int]:

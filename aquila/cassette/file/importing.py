@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from aquila.cassette.answer import model_and_usage
+from aquila.cassette.answer import has_no_body, model_and_usage
 from aquila.cassette.file.foreign import read_foreign
 from aquila.cassette.file.format import IMPORTED
 from aquila.cassette.file.parse import decode, read_document
@@ -73,7 +73,7 @@ def import_file(
         interactions=after,
         redacted=tuple(sorted({place for pair in pairs for place in _redacted(*pair)})),
         left_out=tuple(sorted({name for old, new in pairs for name in _left_out(old, new)})),
-        leak=next(_leaks(pairs, known), None),
+        leak=next(_leaks(pairs, known, rules), None),
     )
 
 
@@ -91,7 +91,7 @@ def _converted(item: Interaction, rules: Rules) -> Interaction:
     )
     size = sum(len(chunk.data) for chunk in chunks)
     headers = _without(redact_response_headers(item.headers, rules.redact), _OF_THE_WIRE)
-    if headers.get("content-length", str(size)) != str(size):
+    if headers.get("content-length", str(size)) != str(size) and not has_no_body(sent.method, item.status):
         del headers["content-length"]
     model, usage = model_and_usage(item.body)
     return replace(
@@ -142,11 +142,11 @@ def _left_out(old: Interaction, new: Interaction) -> set[str]:
 
 
 def _leaks(
-    pairs: Iterable[tuple[Interaction, Interaction]], known: tuple[Secret, ...]
+    pairs: Iterable[tuple[Interaction, Interaction]], known: tuple[Secret, ...], rules: Rules
 ) -> Iterator[tuple[int, Leak]]:
     for number, (old, new) in enumerate(pairs, start=1):
-        own = request_secrets(old.request.url, old.request.headers)
+        own = request_secrets(old.request.url, old.request.headers, rules.redact)
         real = [secret for secret in own if not any(word in secret.value.lower() for word in _BLANKED)]
-        leak = find_leak(written_fields(new), (*known, *real))
+        leak = find_leak(written_fields(new), (*known, *real), rules.allow)
         if leak is not None:
             yield number, leak

@@ -13,7 +13,7 @@ from typing import Any
 
 from aquila.cassette.answer import is_event_stream, split_events
 from aquila.cassette.file.decompress import DecompressError, decompress
-from aquila.cassette.file.field import REMEDY, Field
+from aquila.cassette.file.field import LATEST_MS, REMEDY, Field
 from aquila.cassette.file.format import EXTRAS_VERSION, FAILURE_PREFIX, FORMAT_VERSION, digest
 from aquila.cassette.file.wholeness import missing_end
 from aquila.cassette.file.yamltext import load_document
@@ -158,8 +158,8 @@ def _facts(extras: Field) -> dict[str, Any]:
     readers: dict[str, Callable[[Field], Any]] = {
         "seq": Field.integer,
         "recorded_at": _moment,
-        "head_ms": Field.integer,
-        "total_ms": Field.integer,
+        "head_ms": Field.milliseconds,
+        "total_ms": Field.milliseconds,
         "model": Field.string,
         "usage": Field.counts,
         "cost_usd": Field.amount,
@@ -173,9 +173,13 @@ def _facts(extras: Field) -> dict[str, Any]:
 def _moment(field: Field) -> datetime:
     try:
         moment = datetime.fromisoformat(str(field.value))
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        moment.astimezone(UTC)
     except ValueError:
         field.refuse("is not a time in ISO 8601")
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        field.refuse("is not a time between the years 1 and 9999")
+    return moment
 
 
 def _end(extras: Field, message: str) -> tuple[End, Failure | None]:
@@ -186,7 +190,7 @@ def _end(extras: Field, message: str) -> tuple[End, Failure | None]:
         return "error", Failure(
             error=end.child("error").string(),
             message=str(value.get("message") or ""),
-            seconds=float(seconds) if isinstance(seconds, int | float) else None,
+            seconds=end.child("seconds").seconds() if isinstance(seconds, int | float) else None,
         )
     if value not in _ENDS:
         extras.child("end").refuse(f"is {value!r}, expected {', '.join(_ENDS)} or an error")
@@ -231,6 +235,8 @@ def _cut(field: Field, body: bytes) -> tuple[TimedChunk, ...]:
         if not (delta.isdecimal() and size.isdecimal() and len(pair) <= _LONGEST):
             field.refuse(f"has {pair[:40]!r}, which is not milliseconds:bytes")
         at_ms += int(delta)
+        if at_ms > LATEST_MS:
+            field.refuse(f"ends later than {LATEST_MS:,} milliseconds")
         chunks.append(TimedChunk(at_ms, body[start : start + int(size)]))
         start += int(size)
     if start != len(body):

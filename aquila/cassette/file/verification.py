@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
+from typing import Any
 
 from aquila.cassette.answer import is_event_stream, is_finished
 from aquila.cassette.file.format import assemble, render
-from aquila.cassette.file.parse import decode, load
+from aquila.cassette.file.parse import decode, read_document
 from aquila.cassette.file.yamlplace import Path, lines_of
+from aquila.cassette.file.yamltext import load_document
 from aquila.cassette.interaction import Interaction
 from aquila.cassette.matching.match import request_key
 from aquila.cassette.matching.rules import DEFAULT_RULES, Rules
-from aquila.cassette.secrets.leaks import Leak, find_leak, written_fields
+from aquila.cassette.secrets.leaks import Leak, find_leak, octets, written_fields
 from aquila.cassette.secrets.secret import Secret
 from aquila.errors import CassetteError
 
+#: Their ends lead to bodies.
+_BODIES = (("request", "body"), ("body", "string"))
 _RECORD = "keep it out of what is sent, or add its field to `redact` under [tool.aquila.cassettes] in pyproject.toml"
 
 
@@ -65,7 +69,9 @@ def verify(data: bytes, name: str, terms: Terms) -> tuple[Finding, ...]:
         terms: What it is held against.
     """
     try:
-        interactions, text = load(data, name), decode(data, name)
+        text = decode(data, name)
+        document = load_document(text, name)
+        interactions = read_document(document, name, text)
     except CassetteError as error:
         return (_unreadable(str(error), name),)
     further = tuple(Secret("a secret of the rules", value) for value in terms.rules.secrets)
@@ -76,8 +82,8 @@ def verify(data: bytes, name: str, terms: Terms) -> tuple[Finding, ...]:
         for problem in _check(item, ("interactions", index), name, terms)
     ]
     if not any(problem.is_leak for problem in problems):
-        # A comment, or a field that nobody reads, is committed too.
-        problems += _leak((), find_leak([("file", data)], terms.secrets), name)
+        # What nobody reads is committed too.
+        problems += _leaks_elsewhere(document, data, name, terms)
     lines = lines_of(text, {problem.path for problem in problems}) if problems else {}
     findings = [
         Finding(
@@ -106,7 +112,7 @@ def _check(item: Interaction, path: Path, name: str, terms: Terms) -> Iterator[_
             f"undo it, or accept it: aquila cassette import --in-place {name}",
         )
     yield from _edited_request(item, (*path, "request"), name, terms.rules)
-    yield from _leak(path, find_leak(written_fields(item), terms.secrets), name)
+    yield from _leak(path, _leak_in(written_fields(item), terms), name)
     yield from _age(item, (*extras, "recorded_at"), terms)
     if item.end in {"cut", "abandoned"}:
         how = (
@@ -145,11 +151,51 @@ def _leak(item: Path, leak: Leak | None, name: str) -> Iterator[_Problem]:
         case ["request", ("URL" | "URL,"), *_]:
             path = (*item, "request", "uri")
             remedy = f"redact it, and revoke it: aquila cassette import --in-place {name}"
-        case [("request" | "response") as side, *_]:
+        case [("request" | "response") as side, ("body" | "body,"), *_]:
             path = (*item, side, "body")
         case _:
             path = item
     yield _Problem(path, what, remedy, is_leak=True)
+
+
+def _leak_in(fields: Iterable[tuple[str, bytes]], terms: Terms) -> Leak | None:
+    return find_leak(fields, terms.secrets, terms.rules.allow)
+
+
+def _leaks_elsewhere(document: Any, data: bytes, name: str, terms: Terms) -> Iterator[_Problem]:
+    texts = list(_texts(document, ()))
+    # All at once, as there is nothing in most files.
+    if _leak_in([("file", octets("\n".join(text for _, text, _ in texts)))], terms) is not None:
+        for path, text, place in texts:
+            leak = _leak_in([(place, octets(text))], terms)
+            if leak is not None:
+                yield from _leak(path, leak, name)
+                return
+    yield from _leak((), _leak_in([("file", data)], terms), name)
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Give the names and the values of a document with their paths and places.
+
+    Yields:
+        All but the bodies, which are searched as what they are.
+    """
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield (*path, name), str(name), f"{_place(path)}, one of its names"
+            yield from _texts(child, (*path, name))
+    elif isinstance(value, list):
+        for position, child in enumerate(value):
+            yield from _texts(child, (*path, position))
+    elif path[-2:] not in _BODIES:
+        yield path, str(value), _place(path)
+
+
+def _place(path: Path) -> str:
+    match path:
+        case ("interactions", int(number), *rest):
+            return f"file, interaction {number + 1}" + (f", {'.'.join(map(str, rest))}" if rest else "")
+    return "file" + (f", {'.'.join(map(str, path))}" if path else "")
 
 
 def _age(item: Interaction, path: Path, terms: Terms) -> Iterator[_Problem]:

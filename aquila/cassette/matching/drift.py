@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -13,9 +13,8 @@ from aquila.cassette.matching.match import Index, as_written, normal_url, reques
 from aquila.cassette.matching.nearest import Original
 from aquila.cassette.matching.request_differences import differences, goal_differences, ignored_differences
 from aquila.cassette.matching.rules import Rules
-from aquila.cassette.secrets.leaks import find_leak
-from aquila.cassette.secrets.redact import REDACTED
-from aquila.cassette.secrets.secret import SHORTEST_SECRET, request_secrets
+from aquila.cassette.secrets.hiding import Hider
+from aquila.cassette.secrets.secret import Secret, request_secrets
 from aquila.transport.base import Request
 
 #: Differences listed before the rest is only counted.
@@ -38,29 +37,50 @@ class Drift:
     equal: tuple[int, ...] = ()
 
 
-def explain(request: Request, index: Index) -> Drift:
-    """Find the recorded request nearest to one that found no answer, unplayed ones first."""
+def explain(request: Request, index: Index, secrets: Iterable[Secret] = ()) -> Drift:
+    """Find the recorded request nearest to one that found no answer, unplayed ones first.
+
+    Args:
+        request: As it is sent.
+        index: What is recorded.
+        secrets: Values that must not be told, besides those of the rules and of the request itself.
+    """
     equal = tuple(place + 1 for place in index.places.get(request_key(request, index.rules), ()))
     if equal:
         return Drift("already_played", equal[0], (_times(equal),), equal=equal)
     if not index.interactions:
         return Drift("nothing_similar")
-    sent = _without_secrets(request, index.rules)
+    hider, written = _hider(request, index.rules, secrets), as_written(request, index.rules)
+    sent = hider.request(written)
     goal = _goal(sent, index.rules)
     similar = [
         place for place, item in enumerate(index.interactions) if _goal(item.request, index.rules) == goal
     ]
     number = _nearest(sent, index, similar or range(len(index.interactions)))
-    recorded = as_written(index.interactions[number].request, index.rules)
+    recorded = hider.request(as_written(index.interactions[number].request, index.rules))
     if not similar and _path(recorded) != _path(sent):
         # Another endpoint has another kind of body, and every field of it would be a difference.
-        return Drift("nothing_similar", number + 1, _shown(goal_differences(recorded, sent, index.rules)))
+        return Drift(
+            "nothing_similar", number + 1, _shown(goal_differences(recorded, sent, index.rules), hider)
+        )
     return Drift(
         "no_match" if similar else "nothing_similar",
         number + 1,
-        _shown(differences(recorded, sent, index.rules)),
+        _shown(differences(recorded, sent, index.rules) or [_unseen(written, sent)], hider),
         tuple(ignored_differences(recorded, sent, index.rules)),
     )
+
+
+def goal_text(request: Request, rules: Rules, secrets: Iterable[Secret] = ()) -> str:
+    """Say where a request goes: `POST https://api.example.test/v1/chat/completions`, without the query and secrets.
+
+    Args:
+        request: As it is sent.
+        rules: Those of the cassette.
+        secrets: Values that must not be told, besides those of the rules and of the request itself.
+    """
+    clean = _hider(request, rules, secrets).request(as_written(request, rules))
+    return f"{clean.method} {clean.url.partition('?')[0].partition('#')[0]}"
 
 
 def _times(equal: Sequence[int]) -> str:
@@ -98,29 +118,22 @@ def _nearest(sent: Request, index: Index, places: Sequence[int]) -> int:
     return min(places, key=rank)
 
 
-def _shown(lines: list[str]) -> tuple[str, ...]:
-    if not lines:
-        return ("the form of its body only",)
-    shown = [_safe(line) for line in lines[:MOST_LINES]]
+def _unseen(written: Request, sent: Request) -> str:
+    return "the form of its body only" if written == sent else "a secret only, which is not recorded"
+
+
+def _shown(lines: list[str], hider: Hider) -> tuple[str, ...]:
+    shown = [_safe(line, hider) for line in lines[:MOST_LINES]]
     more = len(lines) - len(shown)
     return (*shown, f"and {more} more difference{'s' if more > 1 else ''}") if more else tuple(shown)
 
 
-def _without_secrets(request: Request, rules: Rules) -> Request:
-    """Give a request as a cassette has it, without those secrets too that recording would refuse."""
-    values = [
-        *rules.secrets,
-        *(secret.value for secret in request_secrets(request.url, request.headers, rules.redact)),
-    ]
-    written = as_written(request, rules)
-    url, body = written.url, written.body
-    for value in values:
-        if len(value) >= SHORTEST_SECRET:
-            url = url.replace(value, REDACTED)
-            body = body.replace(value.encode(errors="surrogateescape"), REDACTED.encode())
-    return replace(written, url=url, body=body)
-
-
-def _safe(line: str) -> str:
-    leak = find_leak([("", line.encode(errors="replace"))], ())
+def _safe(line: str, hider: Hider) -> str:
+    leak = hider.leak(line)
     return line if leak is None else f"{line.partition(': ')[0]}: differs, but holds {leak.kind}"
+
+
+def _hider(request: Request, rules: Rules, secrets: Iterable[Secret]) -> Hider:
+    own = request_secrets(request.url, request.headers, rules.redact)
+    named = (Secret("a secret named for the cassette", value) for value in rules.secrets)
+    return Hider((*secrets, *named, *own), rules.allow)

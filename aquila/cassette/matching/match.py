@@ -14,7 +14,7 @@ from aquila.cassette.interaction import Interaction
 from aquila.cassette.matching.content import comparable, read_content
 from aquila.cassette.matching.rules import DEFAULT_RULES, Rules
 from aquila.cassette.matching.vcr_matching import VcrMatching
-from aquila.cassette.secrets.redact import redact_body, redact_request_headers, redact_url
+from aquila.cassette.secrets.redact import plain, redact_body, redact_request_headers, redact_url
 from aquila.transport.base import Request
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -28,8 +28,8 @@ def request_key(request: Request, rules: Rules = DEFAULT_RULES) -> str:
         rules: What else does not count.
     """
     state = hashlib.blake2b(digest_size=16)
-    for part in (request.method.upper().encode(), normal_url(request.url, rules).encode(errors="replace")):
-        state.update(part + b"\0")
+    for part in (plain(request.method).upper(), normal_url(request.url, rules)):
+        state.update(part.encode() + b"\0")
     body = redact_body(request.body, rules.redact)
     try:
         state.update(comparable(read_content(body, request.headers), rules))
@@ -40,14 +40,15 @@ def request_key(request: Request, rules: Rules = DEFAULT_RULES) -> str:
 
 
 def normal_url(url: str, rules: Rules = DEFAULT_RULES) -> str:
-    """Give the form in which URLs are compared: secrets replaced, default port and fragment gone, query sorted."""
+    """Give the form in which URLs are compared: secrets replaced, default port and fragment gone, query sorted by name."""
     clean = redact_url(url, rules.redact)
     try:
         parts = urlsplit(clean)
     except ValueError:
         return clean
     host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, " "))
-    query = "&".join(sorted(parts.query.split("&")))
+    # The order of one name's values is theirs.
+    query = "&".join(sorted(parts.query.split("&"), key=lambda piece: piece.partition("=")[0]))
     return urlunsplit((parts.scheme, host, parts.path or "/", query, ""))
 
 
@@ -55,6 +56,7 @@ def as_written(request: Request, rules: Rules) -> Request:
     """Give a request as a cassette has it: its secrets are replaced."""
     return replace(
         request,
+        method=plain(request.method),
         url=redact_url(request.url, rules.redact),
         headers=redact_request_headers(request.headers, rules.redact),
         body=redact_body(request.body, rules.redact),

@@ -11,7 +11,7 @@ from aquila.cassette.matching.rules import Rules
 from aquila.errors import ConfigError
 
 TABLE = ("tool", "aquila", "cassettes")
-KEYS = ("ignore", "ignore_text", "redact")
+KEYS = ("ignore", "ignore_text", "redact", "allow")
 
 
 def project_rules(root: Path) -> Rules:

@@ -27,6 +27,8 @@ class Rules:
     redact: frozenset[str] = frozenset()
     #: Further values that must not be written.
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: Texts that are no secrets, although they look like it.
+    allow: tuple[str, ...] = ()
     #: Asked, in the manner of vcrpy, when no recorded request is equal.
     match_on: tuple[Matcher, ...] = ()
 
@@ -38,6 +40,7 @@ class Rules:
         ignore_text: Iterable[str | re.Pattern[str]] = (),
         redact: Iterable[str] = (),
         secrets: Iterable[str] = (),
+        allow: Iterable[str] = (),
         match_on: Iterable[Matcher] = (),
     ) -> Rules:
         """Check and read rules.
@@ -47,6 +50,7 @@ class Rules:
             ignore_text: Regular expressions, for example of dates.
             redact: Names; their case does not count.
             secrets: Values; an empty one counts as unset.
+            allow: Texts, whole keys and tokens, that may be written; an empty one counts as unset.
             match_on: Matchers of vcrpy; all must agree. They only add matches to those of equal requests.
 
         Raises:
@@ -57,6 +61,7 @@ class Rules:
             ignore_text=_unique(map(_pattern, _listed("ignore_text", ignore_text))),
             redact=frozenset(map(_name, _texts("redact", redact))),
             secrets=_unique(filter(None, _texts("secrets", secrets))),
+            allow=_unique(filter(None, _texts("allow", allow))),
             match_on=_unique(map(_matcher, _listed("match_on", match_on))),
         )
 

@@ -1,4 +1,4 @@
-"""The texts that a stream of events sends in pieces, put together again. Pure.
+"""The texts that a stream of events or of other documents sends in pieces, put together again. Pure.
 
 Pieces are those of one text when they stand in the same field of events with the same indexes. They stay as JSON has
 them: joined, they are the content of one JSON string.
@@ -13,15 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from aquila.cassette.answer import split_events
+from aquila.cassette.secrets.stream_parts import stream_parts
 
-_STREAM_BEGINS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_BOM = b"\xef\xbb\xbf"
 _PIECE = re.compile(
     rb'"(content|arguments|delta|text|partial_json|thinking|reasoning|reasoning_content|refusal|input)"\s*:\s*"'
     rb'([^"\\\r\n]*(?:\\.[^"\\\r\n]*)*)"'
 )
-_INDEX = re.compile(rb'"(?:\w{1,20}_)?index"\s*:\s*(\d+)')
+#: What says whose piece it is.
+INDEX = re.compile(rb'"(?:\w{1,20}_)?index"\s*:\s*(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +62,12 @@ class DeltaText:
         return min(bisect_right(self.starts, position), len(self.pieces)) - 1
 
 
-def is_stream(body: bytes) -> bool:
-    """Tell whether a body is server-sent events."""
-    return body.removeprefix(_BOM).lstrip(b"\r\n").startswith(_STREAM_BEGINS)
-
-
 def delta_texts(body: bytes) -> list[DeltaText]:
-    """Find the texts that come in more than one piece; none in a body that is no stream of events."""
-    if not is_stream(body):
-        return []
+    """Find the texts that come in more than one piece; none in a body that is one document."""
     found: dict[tuple[bytes, int, tuple[bytes, ...]], list[tuple[int, int, int]]] = {}
     at = 0
-    for number, event in enumerate(split_events(body), start=1):
-        indexes = tuple(_INDEX.findall(event))
+    for number, event in enumerate(stream_parts(body), start=1):
+        indexes = tuple(INDEX.findall(event))
         seen: Counter[bytes] = Counter()
         for piece in _PIECE.finditer(event):
             seen[piece[1]] += 1

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from aquila.cassette.answer import split_events
 from aquila.cassette.body.form_fields import form_fields
 from aquila.cassette.body.jsonbody import leaves, parse
-from aquila.cassette.secrets.delta_text import is_stream
+from aquila.cassette.secrets.stream_parts import document, stream_parts
 
 #: Tells whether a part of a body is what is looked for.
 IsIn = Callable[[bytes], bool]
@@ -25,11 +24,9 @@ def place_in_body(place: str, body: bytes, is_in: IsIn) -> str:
     path = _path(body, is_in)
     if path is not None:
         return f"{place} at {path}"
-    if is_stream(body):
-        for number, event in enumerate(split_events(body), start=1):
-            if is_in(event):
-                path = _path(_data(event), is_in)
-                return f"{place}, event {number}" + ("" if path is None else f" at {path}")
+    for number, part in enumerate(stream_parts(body), start=1):
+        if is_in(part):
+            return in_event(place, number, _path(document(part), is_in))
     for field in form_fields(body):
         if is_in(body[field.start : field.end]):
             return f'{place}, field "{field.name}"'
@@ -45,16 +42,17 @@ def place_in_event(place: str, body: bytes, number: int, name: str) -> str:
         number: The event's number, from 1.
         name: The field's name.
     """
-    event = split_events(body)[number - 1]
-    path = next(
-        (
-            path
-            for path, leaf in leaves(parse(_data(event)))
-            if isinstance(leaf, str) and path.endswith(f".{name}")
-        ),
-        None,
+    paths = (
+        path
+        for path, leaf in leaves(parse(document(stream_parts(body)[number - 1])))
+        if isinstance(leaf, str) and path.endswith(f".{name}")
     )
-    return f"{place}, event {number}" + ("" if path is None else f" at {path}")
+    return in_event(place, number, next(paths, None))
+
+
+def in_event(place: str, number: int, path: str | None) -> str:
+    """Name an event, and a path in it if there is one."""
+    return f"{place}, event {number}" + (f" at {path}" if path else "")
 
 
 def _path(text: bytes, is_in: IsIn) -> str | None:
@@ -67,8 +65,3 @@ def _path(text: bytes, is_in: IsIn) -> str | None:
 def _written(leaf: str) -> bytes:
     # With the escapes of JSON, as what is looked for may be known in that form only.
     return json.dumps(leaf, ensure_ascii=False)[1:-1].encode(errors="replace")
-
-
-def _data(event: bytes) -> bytes:
-    lines = (line.partition(b":")[2] for line in event.splitlines() if line.startswith(b"data:"))
-    return b"\n".join(lines)

@@ -5,9 +5,10 @@ Whatever else is written is searched for secrets when it is saved: see `aquila.c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from aquila.cassette.secrets.secret_names import (
     is_secret_header,
@@ -29,8 +30,12 @@ VOLATILE_RESPONSE_HEADERS = frozenset({
     "x-response-time", "x-runtime",
 })  # fmt: skip
 VOLATILE_RESPONSE_PREFIXES = ("anthropic-ratelimit-", "cf-", "x-ratelimit-")
-#: Their values are URLs.
-_URL_HEADERS = frozenset({"content-location", "location", "referer"})
+#: Where URLs stand in the values of headers.
+_URL_HEADERS = {
+    **dict.fromkeys(("content-location", "location", "referer"), re.compile(r"\S+")),
+    "link": re.compile(r"(?<=<)[^<>]+"),
+    "refresh": re.compile(r"""(?<=[=;,'"\s])[^\s'"]*[?#][^\s'"]*"""),
+}
 
 
 def redact_request_headers(headers: Mapping[str, str], names: Collection[str] = ()) -> dict[str, str]:
@@ -62,18 +67,29 @@ def redact_response_headers(headers: Mapping[str, str], names: Collection[str] =
 
 
 def redact_url(url: str, names: Collection[str] = ()) -> str:
-    """Replace secret query parameters and leave out user and password.
+    """Replace secret parameters of the query and of the fragment, and leave out user and password.
 
     Args:
         url: Any text; one that is no URL stays as it is.
         names: Names of secret parameters besides the usual ones.
     """
+    url = plain(url)
     try:
         parts = urlsplit(url)
     except ValueError:
         return url
-    query = "&".join(_redact_parameter(piece, names) for piece in parts.query.split("&"))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+    route, mark, fragment = parts.fragment.rpartition("?")
+    clean = parts._replace(
+        netloc=parts.netloc.rpartition("@")[2],
+        query=_redact_parameters(parts.query, names),
+        fragment=route + mark + _redact_parameters(fragment, names),
+    )
+    return urlunsplit(clean)
+
+
+def plain(text: str) -> str:
+    """Give a text as it can be written: halves of surrogate pairs become their escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def redact_body(body: bytes, names: Collection[str] = ()) -> bytes:
@@ -127,17 +143,22 @@ def _moved(positions: Iterable[int], found: Sequence[Replacement]) -> Iterator[i
             yield inside.start + shift + share
 
 
+def _redact_parameters(query: str, names: Collection[str]) -> str:
+    return "&".join(_redact_parameter(piece, names) for piece in query.split("&"))
+
+
 def _redact_parameter(piece: str, names: Collection[str]) -> str:
-    name, equals, _ = piece.partition("=")
-    return f"{name}={REDACTED}" if equals and is_secret_parameter(unquote(name), names) else piece
+    name, equals, value = piece.partition("=")
+    if equals and is_secret_parameter(unquote_plus(name), unquote_plus(value), names):
+        return f"{name}={REDACTED}"
+    return piece
 
 
 def _kept(name: str, value: str, names: Collection[str]) -> str:
-    return redact_url(value, names) if name in _URL_HEADERS else value
+    where = _URL_HEADERS.get(name)
+    return value if where is None else where.sub(lambda url: redact_url(url[0], names), value)
 
 
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     # A header may hold bytes that are no text; YAML cannot.
-    return (
-        (name.lower(), value.encode(errors="backslashreplace").decode()) for name, value in headers.items()
-    )
+    return ((plain(name.lower()), plain(value)) for name, value in headers.items())

@@ -26,8 +26,16 @@ _ABOUT_SECRETS = frozenset({
     "PROVIDER", "REGION", "SIZE", "TIMEOUT", "TTL", "TYPE", "URI", "URL", "USER", "USERNAME", "VERSION",
 })  # fmt: skip
 _DUMMIES = frozenset({
-    "[redacted]", "changeme", "change-me", "development", "disabled", "not-needed", "optional", "password",
-    "placeholder", "postgres", "production", "required", "undefined", "unlimited",
+    "[redacted]", "changeme", "change-me", "development", "disabled", "dummy-key", "fake-key", "lm-studio",
+    "no-key-needed", "no-key-required", "not-needed", "not-required", "optional", "password", "placeholder",
+    "postgres", "production", "required", "sk-no-key-required", "test-key", "undefined", "unlimited", "your-api-key",
+})  # fmt: skip
+#: A parameter of a header's scheme; one that fills up base64 has no value.
+_PARAMETER = re.compile(r"""([\w-]+)=(?:"([^"]*)"|([^\s,;"=]+))""")
+#: Parameters that say whose the credential is and what it is for.
+_TELLING = frozenset({
+    "algorithm", "charset", "domain", "host", "nc", "qop", "realm", "scheme", "signedheaders", "uri", "user",
+    "username", "version",
 })  # fmt: skip
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:\.\d*)?")
 _SEPARATOR = re.compile(r"[/\\]")
@@ -69,12 +77,13 @@ def request_secrets(url: str, headers: Mapping[str, str], names: Collection[str]
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    values += [value for name, value in parse_qsl(parts.query) if is_secret_parameter(name, names)]
+    for text in (parts.query, parts.fragment.rpartition("?")[2]):
+        values += [value for name, value in parse_qsl(text) if is_secret_parameter(name, value, names)]
     values += [unquote(part) for part in parts.netloc.rpartition("@")[0].split(":")]
     return tuple(
         Secret("the request's own credential", value)
         for value in dict.fromkeys(values)
-        if len(value) >= SHORTEST_SECRET
+        if len(value) >= SHORTEST_SECRET and value.lower() not in _DUMMIES
     )
 
 
@@ -83,15 +92,20 @@ def _credentials(name: str, value: str, names: Collection[str]) -> Iterator[str]
         cookies = (piece.partition("=")[2].strip() for piece in value.split(";"))
         yield from (cookie for cookie in cookies if len(cookie) >= _SHORTEST_COOKIE)
     elif is_secret_header(name, names):
-        scheme, _, credential = value.strip().rpartition(" ")
+        *scheme, credential = value.strip().split(" ")
         yield credential
-        if scheme.lower() == "basic":
+        # Of `Token token="...", nonce="..."` each may be the secret one.
+        for parameter in _PARAMETER.finditer(value) if scheme else ():
+            if parameter[1].lower() not in _TELLING:
+                yield parameter[2] or parameter[3] or ""
+        if scheme and scheme[0].lower() == "basic":
             yield _password(credential)
 
 
 def _password(basic: str) -> str:
     try:
-        return base64.b64decode(basic).decode().partition(":")[2]
+        # Not everybody fills it up.
+        return base64.b64decode(basic + "==").decode().partition(":")[2]
     except ValueError:
         return ""
 

@@ -8,7 +8,7 @@ depth n a quote has 2**n - 1 backslashes before it, and so it can be told which 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +29,11 @@ _BRACKET = re.compile(_BLANK + rb"\[")
 _CLOSING = re.compile(_BLANK + rb"\]")
 _BARE = re.compile(_BLANK + rb'[^\s",\[\]{}\\]+')
 _NUMBER = re.compile(_BLANK + rb"(-?\d[\d.e+-]*)")
+_OBJECT = re.compile(_BLANK + rb"\{")
+#: In an object that stands for a secret, these members hold it: `{"value": "ek_...", "expires_at": 1}`.
+_HOLDING = frozenset({"key", "secret", "token", "value"})
+#: A number of fewer digits under the name of a secret counts something.
+_LONG_NUMBER = 8
 #: Objects whose names are those of headers.
 _HEADERS = re.compile(
     rb'"(?:[\w-]{1,30}[_-])?headers' + _QUOTE + _BLANK + rb":" + _BLANK + rb"\{"
@@ -44,22 +49,42 @@ class _String(NamedTuple):
     after: int
 
 
-def field_spans(lowered: bytes, names: Collection[str] = ()) -> Iterator[Span]:
-    """Find the string values of secret fields. Spans may overlap.
+class FieldValue(NamedTuple):
+    """The value of a secret field, without quotes."""
+
+    start: int
+    end: int
+    is_number: bool = False
+
+
+def field_values(lowered: bytes, names: Collection[str] = ()) -> Iterator[FieldValue]:
+    """Find the values of secret fields: strings, and numbers too long for a count. They may overlap.
 
     Args:
         lowered: The text in lower case.
         names: Further names of secret fields.
 
     Yields:
-        Spans without the quotes.
+        Them in the order of their fields.
     """
     escaped = _ESCAPED_LETTER.search(lowered) is not None
     for found in _pattern(SECRET_FIELDS.union(names), escaped).finditer(lowered):
-        yield from _values(lowered, found.end(), _depth(found)).spans
+        yield from _field_values(lowered, found.end(), _depth(found))
     if b"headers" in lowered:
         for found in _HEADERS.finditer(lowered):
-            yield from _header_spans(lowered, found.end(), _depth(found), names)
+            yield from _members(
+                lowered, found.end(), _depth(found), lambda name: is_secret_header(name, names)
+            )
+
+
+def _field_values(text: bytes, at: int, depth: int) -> Iterator[FieldValue]:
+    yield from (FieldValue(*span) for span in _values(text, at, depth).spans)
+    number = _NUMBER.match(text, at)
+    if number is not None and len(number[1]) >= _LONG_NUMBER:
+        yield FieldValue(*number.span(1), is_number=True)
+    inside = _OBJECT.match(text, at)
+    if inside is not None:
+        yield from _members(text, inside.end(), depth, _HOLDING.__contains__)
 
 
 def number_spans(lowered: bytes, names: Collection[str]) -> Iterator[Span]:
@@ -100,15 +125,15 @@ def _values(text: bytes, at: int, depth: int) -> _Values:
     return _Values(spans, after if closing is None else closing.end())
 
 
-def _header_spans(text: bytes, at: int, depth: int, names: Collection[str]) -> Iterator[Span]:
+def _members(text: bytes, at: int, depth: int, is_secret: Callable[[str], bool]) -> Iterator[FieldValue]:
     # The members of a flat object; one that nests something is no object of headers.
     while (name := _string(text, at, depth)) is not None:
         colon = _COLON.match(text, name.after)
         if colon is None:
             return
         values = _values(text, colon.end(), depth)
-        if is_secret_header(text[name.start : name.end].decode(errors="replace"), names):
-            yield from values.spans
+        if is_secret(text[name.start : name.end].decode(errors="replace")):
+            yield from (FieldValue(*span) for span in values.spans)
         bare = None if values.spans else _BARE.match(text, colon.end())
         comma = _COMMA.match(text, values.after if bare is None else bare.end())
         if comma is None:

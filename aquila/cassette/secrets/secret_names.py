@@ -6,12 +6,16 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from aquila.cassette.secrets.key_shapes import is_random
+
 #: Those of known names, in requests and responses.
 SECRET_HEADERS = frozenset({
     "anthropic-organization-id",
     "api-key",
+    "authentication-info",
     "authorization",
     "cookie",
+    "mcp-session-id",
     "openai-organization",
     "openai-project",
     "proxy-authorization",
@@ -21,21 +25,33 @@ SECRET_HEADERS = frozenset({
     "x-auth-token",
     "x-goog-api-key",
 })  # fmt: skip
-SECRET_PARAMETERS = frozenset({
-    "access_token", "api-key", "api_key", "apikey", "auth", "client_secret", "key", "password", "secret", "sig",
-    "signature", "token", "x-amz-security-token", "x-amz-signature", "x-goog-signature",
-})  # fmt: skip
-#: Not `key`, `token` or `secret` alone: log probabilities have a `token`, and the arguments of many tools a `key`.
+#: Not `key`, `token` or `secret` alone: log probabilities have a `token`, and the arguments of many tools a `key`. Nor
+#: `cookie`, which people bake.
 SECRET_FIELDS = frozenset({
     "access_token", "api_key", "api_secret", "api_token", "auth_token", "authorization", "aws_secret_access_key",
-    "aws_session_token", "bearer_token", "client_assertion", "client_secret", "cookie", "id_token", "passphrase",
-    "passwd", "password", "private_key", "proxy_authorization", "refresh_token", "secret_access_key", "secret_key",
+    "aws_session_token", "bearer_token", "client_assertion", "client_secret", "id_token", "passphrase", "passwd",
+    "password", "private_key", "proxy_authorization", "refresh_token", "secret_access_key", "secret_key",
     "security_token", "session_token", "set_cookie", "signing_secret", "webhook_secret", "x_amz_security_token",
     "x_api_key", "x_auth_token", "x_goog_api_key",
 })  # fmt: skip
+#: Of queries, fragments and forms, where no prose stands.
+SECRET_PARAMETERS = SECRET_FIELDS | {
+    "access_key", "assertion", "auth", "code_verifier", "csrf_token", "jwt", "ocp_apim_subscription_key", "pwd",
+    "sas_token", "secret", "session_key", "sig", "signature", "subscription_key", "token", "x_access_token",
+    "x_amz_credential", "x_amz_signature", "x_goog_credential", "x_goog_signature",
+}  # fmt: skip
+#: Many a parameter has these names; their values are credentials if they look like it.
+_PERHAPS = frozenset({"code", "key"})
+_SHORTEST_KEY = 16
+_LONGEST_NAME = 200
 
-#: What gateways call their own: `Ocp-Apim-Subscription-Key`, `Helicone-Auth`, `cf-access-client-secret`.
-_SECRET_WORD = re.compile("auth|key|password|secret|token")
+#: What gateways call their own: `Ocp-Apim-Subscription-Key`, `Helicone-Auth`, `X-AccessToken`.
+_SECRET_WORDS = frozenset({
+    "auth", "authentication", "authorization", "credential", "credentials", "jwt", "key", "keys", "oauth",
+})  # fmt: skip
+_SECRET_ENDINGS = ("accesskey", "apikey", "passwd", "password", "secret", "token")
+_WORD_ENDS = re.compile("[-_ ]")
+_INNER_NAME = re.compile(r"\[([^\[\]]+)\](?:\[\d*\])*$")
 
 
 def is_secret_header(request_header: str, names: Collection[str] = ()) -> bool:
@@ -48,24 +64,40 @@ def is_secret_header(request_header: str, names: Collection[str] = ()) -> bool:
     # A harmless header that is redacted costs nothing: headers do not count when requests are compared.
     return (
         request_header in SECRET_HEADERS
-        or _SECRET_WORD.search(request_header) is not None
+        or any(
+            word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS)
+            for word in _WORD_ENDS.split(request_header)
+        )
         or normal(request_header) in normalised(frozenset(names))
     )
 
 
 def is_secret_response_header(name: str, names: Collection[str] = ()) -> bool:
     """Say whether an answer's header, named in lower case, carries a credential: far fewer do, and all are of use."""
-    return name in SECRET_HEADERS or normal(name) in normalised(frozenset(names))
+    return (
+        name in SECRET_HEADERS
+        or name.endswith(_SECRET_ENDINGS)
+        or normal(name) in normalised(frozenset(names))
+    )
 
 
-def is_secret_parameter(name: str, names: Collection[str] = ()) -> bool:
-    """Say whether a query parameter carries a credential."""
-    return name.lower() in SECRET_PARAMETERS or normal(name) in normalised(frozenset(names))
+def is_secret_parameter(name: str, value: str, names: Collection[str] = ()) -> bool:
+    """Say whether a parameter of a query, or the field of a form, carries a credential.
+
+    Args:
+        name: Its name, decoded; of `user[password]` the inner one counts.
+        value: Its value, decoded.
+        names: Further names that do.
+    """
+    inner = _INNER_NAME.search(name[-_LONGEST_NAME:])
+    plain = normal(name if inner is None else inner[1])
+    if plain in normalised(SECRET_PARAMETERS.union(names)):
+        return True
+    return plain in _PERHAPS and _looks_like_key(value)
 
 
-def is_secret_field(name: str, names: Collection[str] = ()) -> bool:
-    """Say whether the field of a form carries a credential."""
-    return normal(name) in normalised(SECRET_FIELDS.union(names))
+def _looks_like_key(value: str) -> bool:
+    return len(value) >= _SHORTEST_KEY and "/" not in value and is_random(value.encode(errors="replace"))
 
 
 def normal(name: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from aquila.cassette.body.form_fields import form_fields
 from aquila.cassette.secrets.delta_text import delta_texts
 from aquila.cassette.secrets.key_shapes import REPLACED_SHAPES
-from aquila.cassette.secrets.secret_fields import field_spans, number_spans
-from aquila.cassette.secrets.secret_names import is_secret_field
+from aquila.cassette.secrets.secret_fields import field_values, number_spans
+from aquila.cassette.secrets.secret_names import is_secret_parameter
 
 REDACTED = b"[redacted]"
+#: A number stays one.
+_ZERO = b"0"
 
 
 class Replacement(NamedTuple):
@@ -33,16 +36,22 @@ def replacements(body: bytes, names: Collection[str] = ()) -> list[Replacement]:
     Returns:
         What to replace, in order; nothing twice, and nothing that is replaced already.
     """
-    form = (field for field in form_fields(body) if is_secret_field(field.name, names))
-    fields = (Replacement(field.start, field.end) for field in form)
-    return _in_order(body, chain(_in_text(body, names), fields, _in_pieces(body, names)))
+    return _in_order(body, chain(_in_text(body, names), _in_form(body, names), _in_pieces(body, names)))
+
+
+def _in_form(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
+    for field in form_fields(body):
+        value = unquote_plus(body[field.start : field.end].decode(errors="replace"))
+        if is_secret_parameter(field.name, value, names):
+            yield Replacement(field.start, field.end)
 
 
 def _in_text(text: bytes, names: Collection[str]) -> Iterator[Replacement]:
     lowered = text.lower()
-    yield from (Replacement(*span) for span in field_spans(lowered, names))
-    # What a project names may be a number, which stays one.
-    yield from (Replacement(*span, b"0") for span in number_spans(lowered, names))
+    for value in field_values(lowered, names):
+        yield Replacement(value.start, value.end, _ZERO if value.is_number else REDACTED)
+    # What a project names may be a short number too.
+    yield from (Replacement(*span, _ZERO) for span in number_spans(lowered, names))
     for shape in REPLACED_SHAPES:
         yield from (Replacement(*span) for span in shape.spans(text))
 

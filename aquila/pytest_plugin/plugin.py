@@ -7,15 +7,14 @@ and `docs/testing.md` tell them.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from aquila.cassette.scope import Scope
-    from aquila.pytest_run import CassetteRun
-    from aquila.pytest_test import CassetteTest
+    from aquila.pytest_plugin.one_test import CassetteTest
+    from aquila.pytest_plugin.run import CassetteRun
 
 _RECORDING = ("once", "new_episodes", "all", "rewrite")
 _MODES = ("none", *_RECORDING)
@@ -60,7 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options."""
-    from aquila.pytest_run import CassetteRun, read_choices  # noqa: PLC0415 - only a run that goes on needs it
+    from aquila.pytest_plugin.options import read_choices  # noqa: PLC0415 - only a run that goes on needs it
+    from aquila.pytest_plugin.run import CassetteRun  # noqa: PLC0415 - see above
 
     config.addinivalue_line(
         "markers",
@@ -83,18 +83,37 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture
 def aquila_cassette(request: pytest.FixtureRequest) -> Scope:
     """The test's cassette; a test that asks for it needs no marker."""
-    scope: Scope = request.node.stash[_test].scope
-    return scope
+    test: CassetteTest = request.node.stash[_test]
+    return test.cassette()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Look which cassettes several tests share, before some of them are left out."""
+    config.stash[_run].collected(items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Watch what a test opens, and hold back what it records."""
-    from aquila.pytest_test import CassetteTest  # noqa: PLC0415 - see pytest_configure
-
-    with ExitStack() as stack:
-        item.stash[_test] = CassetteTest(item, item.config.stash[_run].choices, stack)
+    """Leave nothing behind when a test is broken off."""
+    try:
         return (yield)
+    finally:
+        _leave(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Watch what a test opens, and hold back what it records: anew when a flaky test is run again."""
+    from aquila.pytest_plugin.one_test import CassetteTest  # noqa: PLC0415 - see pytest_configure
+
+    _leave(item)
+    item.stash[_test] = test = CassetteTest(item, item.config.stash[_run])
+    test.begin()
+    result = yield
+    # Only now: other plugins count on having been set up when a test fails here.
+    test.check_markers()
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -111,11 +130,6 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
         WATCHING.test = watch
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that cannot be used."""
-    item.stash[_test].check_marker()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that passes without having played all of its cassettes."""
@@ -129,19 +143,26 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Keep what a passing test has recorded; put aside what a failing one has."""
     try:
         result = yield
-    except BaseException:
-        item.stash[_test].give_up()
-        raise
-    item.stash[_test].settle()
+        item.stash[_test].settle()
+    finally:
+        _leave(item)
     return result
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember how the test went."""
     report = yield
-    item.stash[_test].went(report)
+    if _test in item.stash:
+        item.stash[_test].went(report, call)
     return report
+
+
+def _leave(item: pytest.Item) -> None:
+    if _test in item.stash:
+        item.stash[_test].leave()
 
 
 def pytest_deselected(items: Iterable[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""The plugin for pytest: cassettes for tests."""
