@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
@@ -168,13 +168,14 @@ class Playback:
 
 
 class ReplayedResponse:
-    """An answer for a task."""
+    """An answer, for a task or for a thread."""
 
-    __slots__ = ("_interaction", "_playback")
+    __slots__ = ("_interaction", "chunks")
 
     def __init__(self, interaction: Interaction, playback: Playback) -> None:
         self._interaction = interaction
-        self._playback = playback
+        #: The body, in the recorded chunks.
+        self.chunks = playback
 
     @property
     def status(self) -> int:
@@ -185,44 +186,14 @@ class ReplayedResponse:
     def headers(self) -> Mapping[str, str]:
         """Lower-case names."""
         return self._interaction.headers
-
-    @property
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body, in the recorded chunks."""
-        return self._playback
 
     async def aclose(self) -> None:
         """Play no more."""
-        self._playback.close()
-
-
-class BlockingResponse:
-    """The same for a thread."""
-
-    __slots__ = ("_interaction", "_playback")
-
-    def __init__(self, interaction: Interaction, playback: Playback) -> None:
-        self._interaction = interaction
-        self._playback = playback
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._interaction.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Lower-case names."""
-        return self._interaction.headers
-
-    @property
-    def chunks(self) -> Iterator[bytes]:
-        """The body, in the recorded chunks."""
-        return self._playback
+        self.close()
 
     def close(self) -> None:
         """Play no more."""
-        self._playback.close()
+        self.chunks.close()
 
 
 def is_unanswered(interaction: Interaction) -> bool:

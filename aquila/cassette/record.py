@@ -149,7 +149,8 @@ class Recorder:
         Raises:
             CassetteError: A secret is still inside, or the file cannot be written.
         """
-        await unbroken(to_thread.run_sync(self.end, tape, end, error))
+        if not tape.is_done:  # Closing behind the end needs no thread.
+            await unbroken(to_thread.run_sync(self.end, tape, end, error))
 
     def give_up(self, tape: Tape) -> None:
         """Record nothing of a request that got no answer and met no failure of the network."""

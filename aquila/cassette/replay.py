@@ -23,7 +23,6 @@ from aquila.cassette.matching.match import Index, request_key
 from aquila.cassette.matching.rules import Rules
 from aquila.cassette.opened import OpenedByHand
 from aquila.cassette.playback import (
-    BlockingResponse,
     Pace,
     Playback,
     ReplayedResponse,
@@ -139,7 +138,7 @@ class Player:
             schedule.put_off(claim.fault.wait)
         return ReplayedResponse(interaction, Playback(interaction, schedule, self._cut_short))
 
-    def play_sync(self, claim: Claim) -> BlockingResponse:
+    def play_sync(self, claim: Claim) -> ReplayedResponse:
         """Answer with an interaction, on its schedule, in a thread.
 
         Raises:
@@ -153,7 +152,7 @@ class Player:
         if claim.fault is not None and claim.fault.wait:
             self.pace.block(claim.fault.wait)
             schedule.put_off(claim.fault.wait)
-        return BlockingResponse(interaction, Playback(interaction, schedule, self._cut_short))
+        return ReplayedResponse(interaction, Playback(interaction, schedule, self._cut_short))
 
     def unused_faults(self) -> tuple[Fault, ...]:
         """Give the faults that have not struck as often as they should."""
@@ -234,7 +233,7 @@ class ReplayTransport(GuestTransport):
         self._opened.note()
         return await self._player.play(self._player.claim(request))
 
-    def send_sync(self, request: Request) -> BlockingResponse:
+    def send_sync(self, request: Request) -> ReplayedResponse:
         """Do as `send` does, in a thread.
 
         Raises:

@@ -70,6 +70,11 @@ class Tape:
         # A transport of the user's may give an HTTPStatus, which YAML has no form for.
         self._head = self.clock(), int(status), headers
 
+    @property
+    def is_done(self) -> bool:
+        """Whether finishing it changes nothing any more."""
+        return self._done
+
     def discard(self) -> None:
         """Record nothing and give the place back."""
         with self._lock:
