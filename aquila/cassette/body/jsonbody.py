@@ -13,12 +13,22 @@ from aquila.cassette.body.json_path import path_step
 _AWKWARD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
+def _number(text: str) -> float | int:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+#: `json.loads` and `json.dumps` make one of these for each call that names an option.
+_DECODER = json.JSONDecoder(parse_float=_number)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def parse(body: bytes) -> Any | None:
     """Read a JSON object or array; None when the body is anything else. `1.0` reads as `1`."""
     if body.lstrip()[:1] not in {b"{", b"["}:
         return None
     try:
-        return json.loads(body, parse_float=_number)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
 
@@ -28,7 +38,7 @@ def canonical(value: Any) -> bytes:
 
     The order of lists and the difference between null and absent count: both change what a model sees.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def pretty(body: bytes) -> str | None:
@@ -66,8 +76,3 @@ def leaves(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
 def _children(path: str, value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
     items: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
     return ((path + path_step(key), child) for key, child in items)
-
-
-def _number(text: str) -> float | int:
-    number = float(text)
-    return int(number) if number.is_integer() else number

@@ -7,6 +7,7 @@ import threading
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
@@ -41,7 +42,13 @@ def request_key(request: Request, rules: Rules = DEFAULT_RULES) -> str:
 
 def normal_url(url: str, rules: Rules = DEFAULT_RULES) -> str:
     """Give the form in which URLs are compared: secrets replaced, default port and fragment gone, query sorted by name."""
-    clean = redact_url(url, rules.redact)
+    return _normal_url(url, rules.redact)
+
+
+# Most requests of a program go to a few URLs.
+@lru_cache(maxsize=256)
+def _normal_url(url: str, names: frozenset[str]) -> str:
+    clean = redact_url(url, names)
     try:
         parts = urlsplit(clean)
     except ValueError:

@@ -51,9 +51,11 @@ def _in_text(text: bytes, names: Collection[str]) -> Iterator[Replacement]:
     for value in field_values(lowered, names):
         yield Replacement(value.start, value.end, _ZERO if value.is_number else REDACTED)
     # What a project names may be a short number too.
-    yield from (Replacement(*span, _ZERO) for span in number_spans(lowered, names))
+    if names:
+        yield from (Replacement(*span, _ZERO) for span in number_spans(lowered, names))
     for shape in REPLACED_SHAPES:
-        yield from (Replacement(*span) for span in shape.spans(text))
+        if shape.literal in text:
+            yield from (Replacement(*span) for span in shape.spans(text))
 
 
 def _in_pieces(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
