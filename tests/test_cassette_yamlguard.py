@@ -27,7 +27,7 @@ MERGES = "a: &a {x: 1}\n" + "".join(
         pytest.param("- " * 99_999, "line 1: not valid YAML (nested more than 200", id="block"),
         pytest.param('{"a":' * 99_999, "line 1: not valid YAML (nested more than 200", id="JSON"),
         pytest.param(
-            '{"version": 1, "interactions": [' + '{"a":' * 700 + "1" + "}" * 700 + "]}", "nested too deep", id="deep JSON"
+            '{"version": 1, "interactions": [' + '{"a":' * 700 + "1" + "}" * 700 + "]}", "line 1: interaction", id="deep JSON"
         ),
         pytest.param(
             f"version: 1\ninteractions: []\nx: &x {'y' * 10**6}\nz: [{', '.join(['*x'] * 99)}]\n", "aliases stand for more", id="scalar"
