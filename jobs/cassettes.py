@@ -8,6 +8,8 @@ from typing import Any
 
 from aquila.cassette import resolve_mode, use
 from aquila.cassette.blocks import in_effect
+from aquila.cassette.mode import cassette_path
+from aquila.cassette.watch import WATCHING
 from aquila.settings import read_settings
 
 
@@ -38,11 +40,14 @@ def cassette_of_send(named: str | None, declared: str | None) -> JobCassette:
     settings = read_settings()
     scope = in_effect(settings) if named is None else None
     mode = resolve_mode(scope.mode if scope is not None else None, settings)
-    if scope is None or mode == "off":
+    if scope is not None and mode != "off":
+        name: str | None = scope.name
+    else:
         name = declared if named is None else named
-        return JobCassette(name, None if name is None or mode == "off" else mode)
-    scope.is_lent = True
-    return JobCassette(scope.name, mode)
+    if name is None or mode == "off":
+        return JobCassette(name)
+    WATCHING.lend(cassette_path(name, settings.cassette_dir))
+    return JobCassette(name, mode)
 
 
 def cassette_of_call(declared: str | None) -> AbstractContextManager[Any]:

@@ -28,5 +28,23 @@ def test_a_span_of_the_text_is_told_piece_by_piece() -> None:
     assert [first.event_at(position) for position in range(7)] == [1, 1, 4, 4, 4, 4, 4]
 
 
+def test_documents_of_another_type_or_id_have_other_texts_and_those_inside_them_do_not_count() -> None:
+    first = b'{"type":"a","item_id":"1","delta":"x","tool":{"id":"call"}}\n'
+    body = first + b'{"type":"b","item_id":"1","delta":"y"}\n{"type":"a","item_id":"2","delta":"z"}\n'
+    last = b'{"type":"a","item_id":"1","delta":"w"}\n'
+
+    assert [text.joined(body + last) for text in delta_texts(body + last)] == [b"xw"]
+    assert [text.joined(body + last) for text in delta_texts(body + last, also_across=True)] == [
+        b"xw",
+        b"xyzw",
+    ]
+
+
+def test_a_document_that_is_cut_off_goes_on_with_the_one_before() -> None:
+    body = b'{"type":"b","delta":"y"}\n{"type":"a","delta":"x"}\n{"delta":"z","ty'
+
+    assert [text.joined(body) for text in delta_texts(body)] == [b"xz"]
+
+
 def test_what_is_no_stream_has_no_pieces() -> None:
     assert delta_texts(b'{"delta":"a"}{"delta":"b"}') == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +11,7 @@ import pytest
 
 from aquila.cassette import Scope, wrap
 from aquila.cassette.file.disk import read as read_cassette
-from aquila.cassette.holding import Hold, hold, release
+from aquila.cassette.holding import Held, Hold, Verdict, hold, release
 from aquila.cassette.watch import WATCHING, Watch
 from aquila.settings import Settings, read_settings
 from tests.tapes import EchoTransport, read, record, request
@@ -40,6 +42,29 @@ async def ask(settings: Settings, *prompts: str, mode: str, source: EchoTranspor
     for prompt in prompts:
         await read(transport, request(prompt))
     await transport.aclose()
+
+
+def send_in_a_fork(scope: Scope, settings: Settings, prompt: str) -> None:
+    """Record a request in a forked process, without an event loop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Newer Pythons warn of threads.
+        child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return
+    status = 1
+    try:
+        deck = scope.deck(replace(settings, cassettes="once"))
+        assert deck is not None
+        assert deck.find(request(prompt)) is None
+        recorder = deck.recorder
+        tape = recorder.begin(request(prompt))
+        tape.answered(200, {"content-type": "text/plain"})
+        tape.parts.append((tape.clock(), b"answer"))
+        recorder.end(tape, "complete")
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def serials(path: Path) -> list[bytes]:
@@ -158,22 +183,97 @@ async def test_a_test_may_replay_what_it_has_just_recorded(settings: Settings) -
 
 
 async def test_a_client_that_outlives_a_failed_test_goes_on_with_a_whole_cassette(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(WATCHING, "run", Watch())
     for mode in ("once", "rewrite", "all"):
-        source, shared = EchoTransport(), Scope("a")
-        chosen = replace(settings, cassettes=mode)
-        transport = wrap(lambda source=source: source, None, settings=chosen, scope=shared)
+        source = EchoTransport()
         with a_test(passes=False):
             watch, WATCHING.test = WATCHING.test, None  # As while a module's fixture is set up.
-            await read(transport, request("set-up"))
+            shared = Scope("a")
             WATCHING.test = watch
+            chosen = replace(settings, cassettes=mode)
+            transport = wrap(lambda source=source: source, None, settings=chosen, scope=shared)
             await read(transport, request("one"))
         with a_test(passes=True):
             await read(transport, request("two"))
         shared.close()
 
-        assert serials(tmp_path / "a.yaml") == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"], mode
+        assert serials(tmp_path / "a.yaml") == [b"data: 1\n\n", b"data: 2\n\n"], mode
+
+
+async def test_a_cassette_that_is_told_to_wait_does_so_wherever_it_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WATCHING, "run", Watch())
+    with a_test(passes=False):
+        monkeypatch.setattr(WATCHING, "test", None)
+        shared = Scope("a", "rewrite", waits=True)
+        await read(wrap(EchoTransport, None, settings=settings, scope=shared), request("one"))
+        shared.close()
+
+    assert not (tmp_path / "a.yaml").exists()
+
+
+async def test_what_was_dropped_is_counted(settings: Settings, tmp_path: Path) -> None:
+    with a_test(passes=True) as held:
+        await ask(settings, "A", "B", mode="once")
+        assert held.drop() == ((tmp_path / "a.yaml.partial",), 2)
+        assert held.drop() == ((), 0)
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_an_answer_whose_verdict_falls_while_it_is_being_saved_abides_by_it(
+    settings: Settings, tmp_path: Path, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, source = tmp_path / "a.yaml", EchoTransport()
+    await record(path, source, request("A"))
+
+    class Late(Hold):
+        def add(self, store: Held, verdict: Verdict) -> bool:
+            _ = self.keep() if passes else self.drop()
+            return super().add(store, verdict)
+
+    held = Late()
+    monkeypatch.setattr(WATCHING, "test", Watch())
+    hold(held)
+    try:
+        shared, chosen = Scope("a"), replace(settings, cassettes="all")
+        await read(wrap(lambda: source, None, settings=chosen, scope=shared), request("A"))
+    finally:
+        release(held)
+    deck = shared.deck(chosen)
+    assert deck is not None
+    assert deck.recordings == passes
+
+    first = b"data: 2\n\n" if passes else b"data: 1\n\n"
+    assert serials(path) == [first]
+    assert not (tmp_path / "a.yaml.partial").exists()
+    with a_test(passes=True):
+        await ask(settings, "B", mode="new_episodes", source=source)
+    assert serials(path) == [first, b"data: 3\n\n"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+async def test_a_forked_child_records_at_once_and_the_parent_loses_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path, shared, source = tmp_path / "a.yaml", Scope("a"), EchoTransport()
+    transport = wrap(lambda: source, None, settings=replace(settings, cassettes="once"), scope=shared)
+    with a_test(passes=True):
+        await read(transport, request("A"))
+        send_in_a_fork(shared, settings, "B")
+        send_in_a_fork(Scope("b"), settings, "B")
+        assert len(read_cassette(path) or ()) == 1
+        assert len(read_cassette(tmp_path / "b.yaml") or ()) == 1
+        await read(transport, request("C"))
+
+    prompts = [item.request.body.decode() for item in read_cassette(path) or ()]
+    assert sorted(next(text for text in "ABC" if f'"{text}"' in prompt) for prompt in prompts) == [
+        "A",
+        "B",
+        "C",
+    ]
 
 
 @pytest.mark.parametrize("mode", ["once", "rewrite", "all", "new_episodes"])

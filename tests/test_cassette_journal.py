@@ -74,3 +74,59 @@ def test_without_a_run_nothing_is_noted_and_without_its_file_nothing_fails(tmp_p
         journal.note("opened", tmp_path / "a.yaml")
         assert list[Entry](journal.entries()) == []
         assert journal.size() == 0
+
+
+def test_a_torn_line_is_left_out(journal: Journal, tmp_path: Path) -> None:
+    assert journal.file is not None
+    for torn in (b'{"kind": "rewritten", "pa', b"\xff\n", b"5\n", b'{"kind": "played"}\n'):
+        with journal.file.open("ab") as file:
+            file.write(torn)
+    journal.note("rewritten", tmp_path / "a.yaml")
+
+    assert [entry.kind for entry in journal.entries()] == ["rewritten"]
+    assert journal.has_rewritten(tmp_path / "a.yaml")
+
+
+def test_what_was_rewritten_is_remembered_and_what_is_new_is_read(journal: Journal, tmp_path: Path) -> None:
+    assert journal.file is not None
+    for name in ("a.yaml", "b.yaml"):
+        assert not journal.has_rewritten(tmp_path / name)
+        journal.note("rewritten", tmp_path / name)
+        assert journal.has_rewritten(tmp_path / name)
+
+    journal.file.write_bytes(b" " * journal.size())
+    assert journal.has_rewritten(tmp_path / "a.yaml"), "nothing is read twice"
+    other = tmp_path / "other.jsonl"
+    other.touch()
+    journal.file = other
+    assert not journal.has_rewritten(tmp_path / "a.yaml"), "another run"
+
+
+def test_a_child_that_outlives_the_run_leaves_no_file(journal: Journal, tmp_path: Path) -> None:
+    assert journal.file is not None
+    journal.file.unlink()
+
+    journal.note("opened", tmp_path / "a.yaml")
+
+    assert not journal.file.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_is_a_child() -> None:
+    code = """
+import os
+from aquila.cassette.journal import JOURNAL
+parent, (reading, writing) = os.getpid(), os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.write(writing, str(JOURNAL.owner).encode())
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+assert JOURNAL.owner is None
+assert os.read(reading, 99) == str(parent).encode()
+"""
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+
+    subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=True)

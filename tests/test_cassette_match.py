@@ -247,3 +247,15 @@ def test_leaves_are_the_whole_value() -> None:
     value = {"a": [1, {"b": None}], "c": {}, "d e": []}
 
     assert list(leaves(value)) == [("$.a[0]", 1), ("$.a[1].b", None), ("$.c", {}), ('$["d e"]', [])]
+
+
+def test_texts_after_one_that_ends_in_a_secret_count() -> None:
+    keys = {
+        request_key(
+            replace(request(), body=json.dumps([{"text": '{"password": "' + cut}, {"text": city}]).encode())
+        )
+        for city in ("Paris", "Rome")
+        for cut in ("hun", "hunter2")
+    }
+
+    assert len(keys) == 2

@@ -27,7 +27,9 @@ def run() -> Iterator[Watch]:
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JOURNAL, "file", tmp_path / "journal")
+    file = tmp_path / "journal"
+    file.touch()
+    monkeypatch.setattr(JOURNAL, "file", file)
 
 
 def told(*kinds: str) -> list[Entry]:

@@ -276,7 +276,9 @@ class Rewriting:
 
 
 def test_the_processes_of_a_run_rewrite_a_file_once_among_them(path: Path, tmp_path: Path) -> None:
-    first, second = (Rewriting(path, name, tmp_path / "journal") for name in "xy")
+    journal = tmp_path / "journal"
+    journal.touch()
+    first, second = (Rewriting(path, name, journal) for name in "xy")
 
     for process in (first, second, first, second):
         # The second one opens the file when the first has rewritten it.

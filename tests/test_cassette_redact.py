@@ -220,6 +220,39 @@ def test_a_value_is_replaced_in_whatever_pieces_it_comes(
     assert redact_body(clean) == clean
 
 
+CUT = json.dumps('see: {"user": "bob", "password": "hun').encode()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'[{"text": %s}, {"text": "Paris"}, {"text": "Rome"}]',
+        b'data: {"type": "a", "content": %s}\n\ndata: {"type": "a", "content": "Paris"}\n\n',
+        b'data: {"type": "a", "delta": %s}\n\ndata: {"type": "b", "delta": "Paris\\" Rome"}\n\n',
+        b'{"id": "a", "text": %s}\n{"id": "b", "text": "Paris\\" Rome"}\n',
+    ],
+)
+def test_a_value_that_is_cut_off_takes_nothing_from_other_texts(rest: bytes) -> None:
+    assert redact_body(rest % CUT) == rest % CUT.replace(b"hun", b"[redacted]")
+
+
+def test_texts_of_a_request_are_not_joined() -> None:
+    body = (
+        b'[{"text": %s}, {"text": "Paris\\" Rome"}, {"text": "proj_abcdefgh"}, {"text": "ij0123456789"}]'
+        % CUT
+    )
+
+    assert redact_body(body, pieces=False) == body.replace(b"hun", b"[redacted]")
+
+
+def test_an_id_in_a_stream_is_one_if_it_comes_in_pieces_and_not_for_the_words_of_another_text() -> None:
+    in_pieces = b'{"text": "organization org-AbCdEf"}\n{"text": "GhIjKlMn on"}\n'
+    apart = b'{"text": "Organization "}\n{"text": "no organization "}\n{"text": "org-AbCdEfGhIjKl"}\n'
+
+    assert redact_body(in_pieces) == b'{"text": "organization [redacted]"}\n{"text": " on"}\n'
+    assert redact_body(apart) == apart
+
+
 def test_a_number_that_a_project_names_is_replaced_across_events() -> None:
     clean = redact_body(_arguments('{"user_id": 12') + _arguments("34}"), {"user_id"})
 

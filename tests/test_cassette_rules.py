@@ -107,6 +107,16 @@ def test_names_have_no_case() -> None:
     assert Rules.of(redact=["X-Corp-Auth", " tenant "]).redact == {"x-corp-auth", "tenant"}
 
 
+@pytest.mark.parametrize(
+    "name", ["content", "Text", "arguments", "input", "output", "messages", "role", "delta", "instructions"]
+)
+def test_names_that_hold_the_texts_of_prompts_and_answers_are_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"redact holds '{name}', .* put a placeholder into the prompt instead"
+    ):
+        Rules.of(redact=[name])
+
+
 def test_merged_rules_do_what_both_do() -> None:
     def agree(one: object, other: object) -> None: ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aquila.cassette import use
-from aquila.cassette.tally import Tally, unplayed
+from aquila.cassette.tally import Tally, Used, unplayed
 from aquila.cassette.watch import WATCHING, Watch
 from aquila.cassette.wrapping import wrap
 from aquila.errors import CassetteUnplayed
@@ -104,10 +104,7 @@ async def test_a_tally_sums_up_and_survives_the_way_to_another_process(
     [("0.0421", "$0.042"), ("12.346", "$12.35"), ("0.000021", "$0.000021"), ("0.0000000123", "$1.2e-8")],
 )
 def test_little_money_is_not_told_as_nothing(saved: str, shown: str) -> None:
-    used = {
-        "interactions": 1, "played": [0], "plays": 1, "recordings": 0, "saved_usd": saved, "oldest": None,
-    }  # fmt: skip
-    tally = Tally.from_plain({"used": {"a": used}, "not_kept": 0})
+    tally = Tally({"a": Used(plays=1, saved_usd=Decimal(saved))})
 
     assert tally.line(NOW) == f"1 cassette, 1 interaction played, {shown} saved"
 

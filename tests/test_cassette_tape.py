@@ -149,7 +149,7 @@ def test_a_secret_that_comes_in_pieces_stops_the_save_and_its_event_is_named(tmp
 @pytest.mark.parametrize(
     ("prompt", "answer", "remedy"),
     [
-        ("sk-abcdefghij0123456789", b"{}", "keep it out of the request"),
+        ("sk-abcdefghij0123456789", b"{}", "content; put a placeholder into the prompt, and record again"),
         ("Hello", b"sk-abcdefghij0123456789", "change the prompt or the provider's test data"),
     ],
 )
@@ -164,6 +164,15 @@ def test_a_leak_says_what_to_do_and_what_is_allowed_is_saved(
 
     assert "if it is no secret, list the text in `allow`" in str(caught.value)
     assert found.body == answer
+
+
+def test_a_leak_beside_the_texts_of_a_request_names_its_field(tmp_path: Path) -> None:
+    sent = replace(request(), body=b'{"metadata":{"note":"sk-abcdefghij0123456789"}}')
+
+    with pytest.raises(
+        CassetteError, match="note; keep it out of the request, or name its field in `redact`"
+    ):
+        put(tmp_path / "a.yaml", sent, b"{}")
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304)])

@@ -17,6 +17,7 @@ from vcr.serializers import yamlserializer
 
 from aquila.cassette.file.disk import read, write
 from aquila.cassette.vcr import Persister, configure, deserialize, persister, serialize, serializer
+from aquila.cassette.watch import WATCHING, Watch
 from aquila.errors import CassetteError, ConfigError
 from tests.tapes import HELLO, URL, record, request, scripted
 from tests.thread_server import reply, serve_in_thread
@@ -253,3 +254,60 @@ def test_pytest_recording_writes_our_style_and_still_reads_its_further_cassettes
     assert '"prompt": "Grüße"' in text
     assert "string: |+\n        data: own\n" in text
     yaml.safe_load(text)
+
+
+def test_credentials_in_headers_are_not_written_and_plain_vcrpy_plays_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    sent = {"Authorization": "Bearer sk-abcdefghij0123456789", "X-Api-Key": "hunter2", "X-Plain": "a"}
+    with serve_in_thread(reply(*HELLO)) as server:
+        with our_vcr().use_cassette(str(path)):
+            ask(server.url, headers=sent)
+        with vcr.VCR().use_cassette(str(path), record_mode="none"):
+            assert ask(server.url, headers=sent) == [b"".join(HELLO)]
+
+    headers = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"][0]["request"]["headers"]
+    secret = {name for name, value in headers.items() if value == ["[redacted]"]}
+    assert {name.lower() for name in secret} == {"authorization", "x-api-key"}
+    assert {name.lower() for name in headers} >= {"x-plain", "host", "user-agent"}
+    assert "hunter2" not in path.read_text(encoding="utf-8")
+
+
+def test_headers_keep_their_names_and_their_number_and_bodies_and_urls_their_secrets() -> None:
+    item = {
+        "request": {"method": "GET", "uri": "https://e.test/?api_key=a", "body": '{"api_key":"a"}', "headers": {"Cookie": "a=b"}},
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"Set-Cookie": ["a=b", "c=d"], "Date": ["now"], "X-Request-Key": ["k"]},
+            "body": {"string": ""},
+        },
+    }  # fmt: skip
+    before = repr(item)
+
+    (found,) = deserialize(serialize({"version": 1, "interactions": [item]}))["interactions"]
+
+    assert found["request"]["headers"] == {"Cookie": "[redacted]"}
+    assert found["response"]["headers"] == {
+        "Set-Cookie": ["[redacted]", "[redacted]"],
+        "Date": ["now"],
+        "X-Request-Key": ["k"],
+    }
+    assert (found["request"]["uri"], found["request"]["body"]) == (
+        "https://e.test/?api_key=a",
+        '{"api_key":"a"}',
+    )
+    assert repr(item) == before
+
+
+def test_a_run_hears_of_the_cassettes_that_vcrpy_records_and_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.yaml"
+    watches = [Watch(), Watch()]
+    with serve_in_thread(reply(*HELLO)) as server:
+        for watch in watches:
+            monkeypatch.setattr(WATCHING, "run", watch)
+            with our_vcr().use_cassette(str(path)):
+                ask(server.url)
+            monkeypatch.undo()
+
+    assert [{opened.path for opened in watch.opened} for watch in watches] == [{path}, {path}]

@@ -95,6 +95,7 @@ def test_a_key_that_is_inside_is_told_with_its_place(old: str, new: str, at: str
     assert leak.line == (1 if place == "file" else line(text, at))
     assert not leak.is_warning
     assert "revoke it" in leak.remedy
+    assert "`allow`" in leak.remedy or "import --in-place" in leak.remedy
 
 
 @pytest.mark.parametrize(

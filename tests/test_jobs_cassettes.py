@@ -14,6 +14,7 @@ import aquila
 import jobs
 from aquila.cassette import Scope, use
 from aquila.cassette.blocks import for_the_test
+from aquila.cassette.watch import WATCHING, Watch
 from aquila.testing import Answer, ScriptedTransport
 from jobs.cassettes import JobCassette, cassette_of_send
 from jobs.database import Database
@@ -124,3 +125,14 @@ def test_a_database_of_the_version_before_keeps_its_jobs(tmp_path: Path) -> None
     assert opened.read(current_version) == HEAD
     assert opened.read(lambda connection: connection.execute(text(columns)).scalar()) == 1
     opened.close()
+
+
+@pytest.mark.usefixtures("place")
+async def test_a_cassette_that_a_job_takes_along_is_in_use() -> None:
+    own, WATCHING.test = WATCHING.test, Watch()
+    try:
+        with use("a", mode="none"):
+            await tell.asend("Hi")
+        assert {path.name for path in WATCHING.test.lent} == {"a.yaml"}
+    finally:
+        WATCHING.test = own

@@ -672,3 +672,125 @@ def test_a_run_of_a_part_of_the_tests_is_no_whole_run(
     assert [used.recorded for used in last_run().used] == [True]
     monkeypatch.chdir(project.folder / "tests")
     assert not last_run().complete
+
+
+def test_a_test_with_faults_is_recorded_and_skipped(project: Project) -> None:
+    project.write("""
+        from aquila.cassette import Disconnect
+
+        @pytest.mark.aquila_cassette(faults=[Disconnect(after_chunks=2)])
+        async def test_it(client):
+            with pytest.raises(aquila.ConnectionFailed):
+                await client.ask("A", retry=0)
+    """)
+
+    recorded = project.run("-q", "-rs", "--aquila-record=once")
+
+    assert recorded.counts() == {"skipped": 1}
+    assert "recorded; its faults strike when it is replayed" in recorded.output
+    assert project.run("-q").counts() == {"passed": 1}
+
+
+def test_a_fault_that_never_strikes_is_told_on_a_shared_cassette_too(project: Project) -> None:
+    source = """
+        from aquila.cassette import Disconnect
+
+        @pytest.mark.aquila_cassette("shared")
+        async def test_plain(client):
+            await client.ask("A")
+
+        @pytest.mark.aquila_cassette("shared", faults=FAULTS)
+        async def test_spoiled(client):
+            await client.ask("A")
+    """
+    project.write("FAULTS = []\n" + dedent(source))
+    assert project.run("-q", "--aquila-record=once").counts() == {"passed": 2}
+    project.write(dedent(source).replace("FAULTS", "[Disconnect(after_chunks=400)]"))
+
+    outcome = project.run("-q")
+
+    assert outcome.counts() == {"failed": 1, "passed": 1}
+    assert "nothing was asked that it is for, or it would change nothing" in outcome.output
+
+
+def test_one_of_the_tests_that_share_a_file_may_run_alone(project: Project) -> None:
+    project.write("""
+        @pytest.mark.parametrize("prompt", ["A", "B"])
+        async def test_it(client, prompt):
+            with aquila.cassette.use("shared"):
+                await client.ask(prompt)
+    """)
+    assert project.run("-q", "--aquila-record=rewrite").counts() == {"passed": 2}
+
+    assert project.run("-q", "tests/test_a.py::test_it[A]").counts() == {"passed": 1}
+    assert project.run("-q").counts() == {"passed": 2}
+
+
+def test_what_a_test_is_allowed_to_leave_is_allowed_to_the_run(project: Project) -> None:
+    project.write("""
+        import os
+
+        @pytest.mark.aquila_unplayed("ignore")
+        async def test_it(client):
+            for prompt in os.environ["PROMPTS"].split(): await client.ask(prompt, cassette="a")
+    """)
+    assert project.run("-q", "--aquila-record=once", PROMPTS="A B").code == 0
+
+    assert project.run("-q", PROMPTS="A").code == 0
+
+
+def test_stale_interactions_of_a_shared_cassette_do_not_hide_behind_repeated_ones(project: Project) -> None:
+    source = """
+        @pytest.mark.parametrize("number", [0, 1, 2])
+        @pytest.mark.aquila_cassette("shared")
+        async def test_it(client, number):
+            await client.ask(PROMPTS[number])
+    """
+    project.write("PROMPTS = 'ABC'\n" + dedent(source))
+    assert project.run("-q", "--aquila-record=once").code == 0
+    project.write("PROMPTS = 'AAA'\n" + dedent(source))
+
+    outcome = project.run("-q")
+
+    assert outcome.code == 1
+    assert "interactions that no test played: " in outcome.output
+    assert "shared.yaml: 2" in outcome.output
+
+
+def test_a_plugin_that_leaves_tests_out_in_silence_makes_no_whole_run(project: Project) -> None:
+    (project.folder / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items):\n    items[:] = items[::2]\n"
+    )
+    project.write("""
+        @pytest.mark.parametrize("prompt", ["A", "B"])
+        @pytest.mark.aquila_cassette
+        async def test_it(client, prompt):
+            await client.ask(prompt)
+    """)
+
+    assert project.run("-q", "--aquila-record=once").counts() == {"passed": 1}
+
+    report = load(project.folder / ".aquila")
+    assert report is not None
+    assert not report.complete
+
+
+def test_a_mismatch_shows_the_call_in_the_test_and_not_aquila_s_frames(project: Project) -> None:
+    project.write("""
+        import os
+
+        async def helper(client):
+            return await client.ask("A" + os.environ.get("CHANGE", ""))
+
+        @pytest.mark.aquila_cassette
+        async def test_it(client):
+            await helper(client)
+    """)
+    assert project.run("-q", "--aquila-record=once").code == 0
+
+    outcome = project.run("-q", CHANGE="!")
+
+    assert "CassetteMismatch" in outcome.output
+    assert 'return await client.ask("A"' in outcome.output
+    assert "aquila/round.py" not in outcome.output
+    assert len(outcome.output.splitlines()) < 40

@@ -17,7 +17,7 @@ from aquila.cassette.playback import Pace
 from aquila.cassette.record import Recorder
 from aquila.cassette.replay import Claim, Player
 from aquila.cassette.sync_record import send_sync
-from aquila.cassette.watch import WATCHING, Watch
+from aquila.cassette.watch import Watch
 from aquila.errors import CassetteError
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.sleeping import sleep_of
@@ -150,9 +150,7 @@ class Deck:
             if self._mode == "none" or (exists and not goes_on and self._mode in {"once", "new_episodes"}):
                 self._player = self._ready
             if goes_on or self._mode in {"all", "rewrite", "new_episodes"}:
-                # What is recorded while something is set up that outlives the test is no concern of its verdict.
-                waits = self._waits and WATCHING.test is not None
-                self._recorder = Recorder(self.path, rules=self._rules, mode=self._mode, waits=waits)
+                self._recorder = Recorder(self.path, rules=self._rules, mode=self._mode, waits=self._waits)
             self._opened = True
             note_opened(self, self._named_in)
 

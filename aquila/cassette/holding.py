@@ -6,9 +6,10 @@ dropped, the partial files stay for a person to look at and the cassettes are wh
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _SUFFIX = ".partial"
 
@@ -23,8 +24,8 @@ class Held(Protocol):
     def keep(self) -> None:
         """Write them."""
 
-    def drop(self) -> None:
-        """Forget them."""
+    def drop(self) -> int:
+        """Forget them; give how many there were."""
 
 
 class Verdict:
@@ -39,6 +40,15 @@ class Verdict:
         self.passed: bool | None = None
 
 
+class Dropped(NamedTuple):
+    """What was forgotten."""
+
+    #: The partial files that stay.
+    paths: tuple[Path, ...]
+    #: How many there were.
+    recordings: int
+
+
 class Hold:
     """The recordings of this process that wait. Used by the thread that runs the tests; others add to it."""
 
@@ -48,11 +58,19 @@ class Hold:
         #: What recordings that begin now wait for.
         self.verdict = Verdict(self)
 
-    def add(self, store: Held) -> None:
-        """Note that a store has something that waits."""
+    def add(self, store: Held, verdict: Verdict) -> bool:
+        """Note that a store has something that waits; False if there is nothing to wait for, as the verdict has fallen.
+
+        Args:
+            store: Is told of the verdict.
+            verdict: What it waits for.
+        """
         with self._lock:
+            if verdict.passed is not None:
+                return False
             if store not in self._stores:
                 self._stores.append(store)
+            return True
 
     def has(self, path: Path) -> bool:
         """Tell whether something waits for a cassette."""
@@ -74,12 +92,11 @@ class Hold:
         if trouble is not None:
             raise trouble
 
-    def drop(self) -> tuple[Path, ...]:
-        """Forget all that waits; give the partial files that stay."""
+    def drop(self) -> Dropped:
+        """Forget all that waits."""
         stores = self._settle(passed=False)
-        for store in stores:
-            store.drop()
-        return tuple(partial(store.path) for store in stores if partial(store.path).exists())
+        count = sum(store.drop() for store in stores)
+        return Dropped(tuple(partial(store.path) for store in stores if partial(store.path).exists()), count)
 
     def _settle(self, *, passed: bool) -> list[Held]:
         with self._lock:
@@ -89,6 +106,9 @@ class Hold:
 
 
 _holds: list[Hold] = []
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    # A forked child never hears of its parent's verdict: it records at once, as every other process does.
+    os.register_at_fork(after_in_child=_holds.clear)
 
 
 def hold(held: Hold) -> None:

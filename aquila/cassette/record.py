@@ -73,6 +73,8 @@ class Recorder:
         self._replaceable: Replaceable = {}
         self._opening = threading.Lock()
         self._verdict: Verdict | None = None
+        #: The process that is told of the verdict.
+        self._pid = os.getpid()
         self._counting = threading.Lock()
         self._tapes: dict[Tape, Slot] = {}
         #: Those whose save has failed.
@@ -115,8 +117,9 @@ class Recorder:
         """
         store = self._opened()
         # Requests are equal by the rules of this recording; the file keeps the key that everybody computes alike.
+        verdict = self._verdict if self._pid == os.getpid() else None
         slot = store.reserve(
-            request_key(request, self._rules), self._replaceable, mode=self._mode, verdict=self._verdict
+            request_key(request, self._rules), self._replaceable, mode=self._mode, verdict=verdict
         )
         if self._mode == "once":
             self._waiting.append(slot)
@@ -215,7 +218,7 @@ class Recorder:
         with self._opening:
             if self._store is None:
                 held = holding() if self._waits else None
-                self._verdict = held.verdict if held is not None else None
+                self._verdict, self._pid = held.verdict if held is not None else None, os.getpid()
                 store = open_store(self._path, rewrite=self._mode == "rewrite")
                 if self._mode in {None, "all"}:
                     recorded = session.renewed(self._path) if self._mode else frozenset()

@@ -171,7 +171,7 @@ class Player:
         with self._lock:
             drift = explain(request, self._opened(), environment_secrets(os.environ))
         asked = goal_text(request, self._rules, environment_secrets(os.environ))
-        remedy = f"to record it beside the others: {command('new_episodes')}; to record all anew: {command('rewrite')}"
+        remedy = f"to record anew: {command('rewrite')}; to keep what is recorded as well: {command('new_episodes')}"
         mismatch = CassetteMismatch(
             f"cassette {self._path}: {_told(drift, asked)}; {remedy}",
             reason=drift.reason,

@@ -24,4 +24,6 @@ def _script() -> str:
     started = Path(sys.argv[0] if sys.argv else "")
     if started.suffix == ".py" and started.name != "__main__.py" and started.is_file():
         return f"python {shlex.quote(str(started))}"
+    if started.name == "aquila" and sys.argv[1:2] == ["worker"]:
+        return "<the command that sends the job>"
     return "<your command>"

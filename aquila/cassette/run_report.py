@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -57,6 +57,8 @@ class RunReport:
     #: The cassette folder, absolute.
     folder: str
     used: tuple[UsedCassette, ...]
+    #: The tests, by node id, that opened a cassette in this run or an earlier one; by path.
+    tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: See `list_folder`; empty in the reports of older releases, after which no file counts as unused.
     files: tuple[FolderFile, ...] = ()
 

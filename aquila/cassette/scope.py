@@ -34,7 +34,8 @@ class Scope:
         rules: What is compared and hidden, besides what the project's pyproject.toml says.
         faults: What is to go wrong in a replay.
         waits: Whether a recording waits until the test that makes it has passed. None: it does unless the mode is
-            explicit, for then recording is what the code is about.
+            explicit, for then recording is what the code is about, and unless it is named outside of the tests of a
+            run, for what outlives a test is no concern of its verdict.
 
     Raises:
         ConfigError: The name leads out of the folder, or there is no such mode.
@@ -58,10 +59,9 @@ class Scope:
         self._speed = speed
         self._rules = rules or Rules()
         self._faults = tuple(faults)
-        self._waits = self.mode is None if waits is None else waits
+        outlives_tests = WATCHING.run is not None and WATCHING.test is None
+        self._waits = (self.mode is None and not outlives_tests) if waits is None else waits
         self._named_in = WATCHING.test
-        #: Whether a job was sent that plays it, perhaps in a process that nobody here hears of.
-        self.is_lent = False
         self._deck: Deck | None = None
         self._opening = threading.Lock()
 
@@ -118,12 +118,23 @@ class Scope:
         index = player.index if player is not None else None
         return tuple(number + 1 for number in index.unplayed()) if index is not None else ()
 
+    def unused_faults(self) -> tuple[Fault, ...]:
+        """Give the faults that have not struck; nothing before the first request."""
+        player = self._deck.player if self._deck is not None else None
+        return player.unused_faults() if player is not None else ()
+
     def check_played(self) -> None:
         """Make sure that everything was asked for.
 
         Raises:
-            CassetteUnplayed: Something was not; names the interactions.
+            CassetteUnplayed: Something was not; names the interactions. Or nothing was asked for at all, because the
+                mode is `off` or no call was made.
         """
+        if self._deck is None:
+            raise CassetteUnplayed(
+                f"cassette {self.name!r} was not used: no call was made, or its mode is off (outside of pytest and CI set "
+                "AQUILA_CASSETTES=none, or use(..., mode='none'))"
+            )
         numbers = self.unplayed()
         if numbers:
             raise CassetteUnplayed(

@@ -143,15 +143,16 @@ class Store:
             CassetteError: The file cannot be written.
         """
         with self._saving:
-            if not slot.is_pending or slot.is_dropped:
+            if not slot.is_pending:
                 return  # A save that started later has written this change too.
-            if slot.verdict is None or not slot.waits:
+            if slot.verdict is not None and slot.verdict.hold.add(self, slot.verdict):
+                with self._lock:
+                    session.note_recorded(self.path, slot.mode, slot.interaction)
+                self._write(partial(self.path), rewrites=True)
+            elif slot.is_dropped:
+                self._leave_out(slot)
+            else:
                 self._write(self.path, rewrites=slot.mode == "rewrite")
-                return
-            slot.verdict.hold.add(self)
-            with self._lock:
-                session.note_recorded(self.path, slot.mode, slot.interaction)
-            self._write(partial(self.path), rewrites=True)
 
     def keep(self) -> None:
         """Write what was held back while the verdict was out.
@@ -166,17 +167,18 @@ class Store:
             with suppress(OSError):  # It is superfluous now; that it cannot be removed harms nobody.
                 partial(self.path).unlink(missing_ok=True)
 
-    def drop(self) -> None:
-        """Forget what was held back; answers that end later are forgotten too. What does not wait is recorded on."""
-        with self._lock:
-            for slot in self._slots:
-                if slot.is_dropped and slot.interaction is not None:
-                    session.forget(self.path, slot.interaction)
+    def drop(self) -> int:
+        """Forget what was held back, and give how many recordings that were. What does not wait is recorded on."""
+        with self._saving, self._lock:
+            dropped = [found for slot in self._slots if slot.is_dropped and (found := slot.interaction)]
+            for interaction in dropped:
+                session.forget(self.path, interaction)
             # What it held stands in the file, which is read again when somebody asks.
             self._slots = [slot for slot in self._slots if slot.is_pending and not slot.is_dropped]
             self._state = None
             if not any(slot.mode == "rewrite" for slot in self._slots):
                 self._old = None
+            return len(dropped)
 
     def withdraw(self, slots: Iterable[Slot]) -> None:
         """Forget those of the interactions that waited for a reason to make the file and found none."""
@@ -215,7 +217,13 @@ class Store:
 
     def _old_ones(self) -> _Old | None:
         """Give what rewriting takes out; None if another process of the test run was first."""
-        return self._old if not session.has_rewritten(self.path) else None
+        return self._old if self._old is not None and not session.has_rewritten(self.path) else None
+
+    def _leave_out(self, slot: Slot) -> None:
+        with self._lock:
+            if slot in self._slots:  # Else `drop` has counted it.
+                self._slots.remove(slot)
+                self._state = slot.interaction = None
 
     def _catch_up(self, old: _Old | None) -> None:
         state = signature(self.path)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from aquila.cassette.journal import Entry
 from aquila.cassette.matching.match import Index
+from aquila.cassette.opened import OpenedByHand
 from aquila.cassette.watch import Opened
 
 
@@ -23,12 +24,48 @@ class Used:
     interactions: int = 0
     #: Positions, from 0, that something asked for.
     played: set[int] = field(default_factory=set)
+    #: Positions of equal requests, and how many of them all players have played.
+    groups: dict[tuple[int, ...], int] = field(default_factory=dict)
     #: How often an interaction was played; the tests may each begin at the beginning.
     plays: int = 0
     recordings: int = 0
     saved_usd: Decimal = Decimal()
     #: When the oldest interaction was recorded; None if none says.
     oldest: datetime | None = None
+    #: Whether nobody minds what is left unplayed: a test says so, a job plays it, or it was opened by hand alone.
+    is_excused: bool = False
+
+    @property
+    def left(self) -> int:
+        """How many interactions nothing asked for."""
+        # Players begin at the beginning: what two of them have played is recorded twice.
+        return sum(
+            max(
+                0,
+                sum(place not in self.played for place in places)
+                - (claims - len(self.played.intersection(places))),
+            )
+            for places, claims in self.groups.items()
+        )
+
+    def merge(self, more: Used) -> None:
+        """Add what another player or process counted."""
+        self.interactions = max(self.interactions, more.interactions)
+        self.played |= more.played
+        for places, claims in more.groups.items():
+            self.groups[places] = self.groups.get(places, 0) + claims
+        self.plays += more.plays
+        self.recordings += more.recordings
+        self.saved_usd += more.saved_usd
+        self.oldest = _older(self.oldest, more.oldest)
+        self.is_excused |= more.is_excused
+
+    def play(self, position: int) -> None:
+        """Note that a process without a count of its own has played an interaction."""
+        self.played.add(position)
+        self.plays += 1
+        for places in self.groups:
+            self.groups[places] += position in places
 
 
 @dataclass(slots=True)
@@ -44,70 +81,42 @@ class Tally:
         """Count what was opened."""
         tally = cls()
         for deck in opened:
-            tally._add(deck)
+            tally.at(deck.path).merge(_count_one(deck))
         return tally
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Read what another process counted."""
-        used = {
-            path: Used(
-                interactions=row["interactions"],
-                played=set(row["played"]),
-                plays=row["plays"],
-                recordings=row["recordings"],
-                saved_usd=Decimal(row["saved_usd"]),
-                oldest=datetime.fromisoformat(row["oldest"]) if row["oldest"] else None,
-            )
-            for path, row in plain["used"].items()
-        }
-        return cls(used, plain["not_kept"])
+        return cls({path: _used_of(row) for path, row in plain["used"].items()}, plain["not_kept"])
 
     def to_plain(self) -> dict[str, Any]:
         """Write it as texts, numbers, lists and dicts."""
-        used = {
-            path: {
-                "interactions": used.interactions,
-                "played": sorted(used.played),
-                "plays": used.plays,
-                "recordings": used.recordings,
-                "saved_usd": str(used.saved_usd),
-                "oldest": used.oldest.isoformat() if used.oldest else None,
-            }
-            for path, used in self.used.items()
-        }
-        return {"used": used, "not_kept": self.not_kept}
+        return {"used": {path: _plain(used) for path, used in self.used.items()}, "not_kept": self.not_kept}
+
+    def at(self, path: Path) -> Used:
+        """Give the count of a file."""
+        return self.used.setdefault(str(path.resolve()), Used())
 
     def merge(self, other: Tally) -> None:
         """Add what another process counted."""
         self.not_kept += other.not_kept
         for path, more in other.used.items():
-            used = self.used.setdefault(path, Used())
-            used.interactions = max(used.interactions, more.interactions)
-            used.played |= more.played
-            used.plays += more.plays
-            used.recordings += more.recordings
-            used.saved_usd += more.saved_usd
-            used.oldest = _older(used.oldest, more.oldest)
+            self.used.setdefault(path, Used()).merge(more)
 
     def add_entries(self, entries: Iterable[Entry]) -> None:
         """Add what processes without a count of their own have noted."""
         for entry in entries:
             used = self.used.setdefault(entry.path, Used())
             if entry.kind == "played" and entry.position is not None:
-                used.played.add(entry.position)
-                used.plays += 1
+                used.play(entry.position)
             used.recordings += entry.kind == "recorded"
 
     def unplayed(self) -> dict[str, int]:
-        """Count what none of all asked for, by path, in cassettes that were not recorded."""
-        left = {
-            # Players begin at the beginning: what was played twice is recorded twice.
-            path: used.interactions - len(used.played) - max(0, used.plays - len(used.played))
-            for path, used in self.used.items()
-            if not used.recordings
+        """Count what nothing asked for, by path, in cassettes that were not recorded."""
+        judged = {
+            path: used for path, used in self.used.items() if not used.recordings and not used.is_excused
         }
-        return {path: count for path, count in left.items() if count > 0}
+        return {path: used.left for path, used in judged.items() if used.left}
 
     def line(self, now: datetime) -> str:
         """Say it in one line: `12 cassettes, 31 interactions played, $0.042 saved, oldest 143 d`."""
@@ -125,17 +134,39 @@ class Tally:
         ]
         return ", ".join(part for part in parts if part)
 
-    def _add(self, deck: Opened) -> None:
-        player = deck.player
-        index = player.index if player is not None else None
-        one = Used(recordings=deck.recordings)
-        if player is not None and index is not None:
-            one.interactions = len(index.interactions)
-            one.played = set(range(one.interactions)).difference(index.unplayed())
-            one.plays, one.saved_usd = player.plays, player.saved_usd
-            for interaction in index.interactions:
-                one.oldest = _older(one.oldest, interaction.recorded_at)
-        self.merge(Tally({str(deck.path.resolve()): one}))
+
+def _count_one(deck: Opened) -> Used:
+    player = deck.player
+    index = player.index if player is not None else None
+    one = Used(recordings=deck.recordings, is_excused=isinstance(deck, OpenedByHand))
+    if player is not None and index is not None:
+        one.interactions = len(index.interactions)
+        one.played = set(range(one.interactions)).difference(index.unplayed())
+        one.groups = {tuple(places): len(one.played.intersection(places)) for places in index.places.values()}
+        one.plays, one.saved_usd = player.plays, player.saved_usd
+        for interaction in index.interactions:
+            one.oldest = _older(one.oldest, interaction.recorded_at)
+    return one
+
+
+def _plain(used: Used) -> dict[str, Any]:
+    return {
+        **{name: getattr(used, name) for name in ("interactions", "plays", "recordings", "is_excused")},
+        "played": sorted(used.played),
+        "groups": [[list(places), claims] for places, claims in used.groups.items()],
+        "saved_usd": str(used.saved_usd),
+        "oldest": used.oldest.isoformat() if used.oldest else None,
+    }
+
+
+def _used_of(row: Mapping[str, Any]) -> Used:
+    return Used(
+        **{name: row[name] for name in ("interactions", "plays", "recordings", "is_excused")},
+        played=set(row["played"]),
+        groups={tuple(places): claims for places, claims in row["groups"]},
+        saved_usd=Decimal(row["saved_usd"]),
+        oldest=datetime.fromisoformat(row["oldest"]) if row["oldest"] else None,
+    )
 
 
 def unplayed(

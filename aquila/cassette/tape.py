@@ -164,9 +164,11 @@ def unfinished() -> tuple[Tape, ...]:
 
 def _remedy(leak: Leak) -> str:
     if leak.place.startswith(("request", "names of request")):
-        change = "keep it out of the request, or name its field in `redact`"
+        change = "put a placeholder into the prompt" if leak.is_in_text else "keep it out of the request"
     else:
-        change = "change the prompt or the provider's test data, or name its field in `redact`"
+        change = "change the prompt or the provider's test data"
+    if not leak.is_in_text:
+        change += ", or name its field in `redact`"
     return f"{change}, and record again; if it is no secret, list the text in `allow`"
 
 
@@ -176,7 +178,7 @@ def _redacted(request: Request, names: Collection[str]) -> Request:
         method=plain(request.method),
         url=redact_url(request.url, names),
         headers=redact_request_headers(request.headers, names),
-        body=redact_body(request.body, names),
+        body=redact_body(request.body, names, pieces=False),
     )
 
 

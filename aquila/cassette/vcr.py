@@ -2,7 +2,10 @@
 
 The serializer writes YAML in our style: a line of a body is a line of the file. The persister writes a file whole or not
 at all, always in UTF-8, and never takes a broken file for an empty one. What they write, plain vcrpy reads back byte for
-byte; only JSON in a request is laid out anew, which vcrpy's `body` matcher does not see (`raw_body` does).
+byte, but for two things: JSON in a request is laid out anew, which vcrpy's `body` matcher does not see (`raw_body` does),
+and headers that carry credentials, such as `authorization` and `set-cookie`, have `[redacted]` for values. vcrpy compares
+no headers unless `match_on` has them. Bodies and URLs are not redacted, because vcrpy compares them: that is for its own
+`filter_query_parameters`, `filter_post_data_parameters` and `before_record` hooks.
 
 Example:
     ```python
@@ -28,6 +31,8 @@ from aquila.cassette.file.disk import make_folder, write
 from aquila.cassette.file.format import assemble
 from aquila.cassette.file.yaml_library import yaml
 from aquila.cassette.file.yamltext import dump_item, load_document
+from aquila.cassette.opened import OpenedByHand, note_opened
+from aquila.cassette.vcr_headers import without_credentials
 from aquila.cassette.vcr_style import plain, styled
 from aquila.errors import CassetteError, ConfigError
 
@@ -36,7 +41,9 @@ _REMEDY = "restore it from git, or delete it to record it again"
 
 
 def serialize(cassette_dict: Mapping[str, Any]) -> str:
-    """Write a cassette as YAML for people who review it.
+    """Write a cassette as YAML for people who review it, without the credentials of its headers.
+
+    Secrets in bodies and in URLs stay, as vcrpy finds interactions by them; keep them out with vcrpy's own filters.
 
     Args:
         cassette_dict: `version` and `interactions`, as vcrpy hands them over.
@@ -47,7 +54,7 @@ def serialize(cassette_dict: Mapping[str, Any]) -> str:
     items = cassette_dict.get("interactions", ())
     more = {name: value for name, value in cassette_dict.items() if name not in {"version", "interactions"}}
     try:
-        text = assemble(dump_item(styled(item)) for item in items)
+        text = assemble(dump_item(styled(without_credentials(plain(item)))) for item in items)
         return text + (yaml.safe_dump(plain(more), sort_keys=False, allow_unicode=True) if more else "")
     except yaml.representer.RepresenterError as error:
         raise CassetteError(
@@ -128,6 +135,8 @@ class Persister:
         text = serialize_cassette(copy.deepcopy(dict(cassette_dict)), serializer)
         make_folder(path)
         write(path, text)
+        # There was nothing to load of a new one.
+        note_opened(OpenedByHand(path))
 
 
 #: For `my_vcr.register_persister(persister)`.
@@ -171,4 +180,6 @@ def _load(path: Path, serializer: Any) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] = deserialize_cassette(text, serializer)
     except CassetteError as error:
         raise CassetteError(f"cassette {path}{str(error).removeprefix(_NAME)}") from error
+    # Nobody is to take it for one that no test uses.
+    note_opened(OpenedByHand(path))
     return found

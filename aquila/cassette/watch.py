@@ -57,6 +57,8 @@ class Watch:
     def __init__(self) -> None:
         #: In the order in which they were opened.
         self.opened: list[Opened] = []
+        #: Files that jobs play, perhaps in processes that nobody here hears of.
+        self.lent: set[Path] = set()
 
 
 class Watching:
@@ -68,6 +70,12 @@ class Watching:
         #: Told of the cassettes that were named during the test; None between tests, and while something is set up that
         #: outlives the test.
         self.test: Watch | None = None
+
+    def lend(self, path: Path) -> None:
+        """Tell those who watch that a job was sent that plays a file."""
+        for watch in (self.run, self.test):
+            if watch is not None:
+                watch.lent.add(path.resolve())
 
     def note(self, deck: Opened, named_in: Watch | None) -> None:
         """Tell those who watch that a cassette was opened.

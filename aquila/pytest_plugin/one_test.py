@@ -41,6 +41,8 @@ class CassetteTest:
         self._failed = False
         self._passed = False
         self._wrong_markers = ""
+        #: Whether the test's faults do nothing, because its cassette is being recorded.
+        self._records_without_faults = False
         #: What was wrong although the test itself passed.
         self._complaint = ""
         self._watch = Watch()
@@ -78,23 +80,31 @@ class CassetteTest:
         if expected and (trouble := self._hidden_trouble(call)):
             del report.wasxfail
             report.outcome, report.longrepr, expected = "failed", trouble, False
+        if report.failed and report.when == "call" and self._records_without_faults:
+            report.outcome, report.longrepr = "skipped", _skipped(self._item)
+            self._passed = True
+            return
         self._failed |= report.failed
         if report.when == "call" and type(report) is pytest.TestReport:
             self._passed = report.passed or (report.skipped and expected)
 
     def check(self) -> None:
         """Fail the test, or warn, if it has left something unplayed."""
-        said = "; ".join([*self._unplayed(), *self._unused_faults()])
+        said = []
+        if left := self._unplayed():
+            said.append(
+                f"{left}. The test no longer makes these requests: record it again, with all tests that use the file "
+                f"(pytest {self._item.nodeid!r} --aquila-record=rewrite), or allow it with "
+                "@pytest.mark.aquila_unplayed('ignore')"
+            )
+        if faults := self._unused_faults():
+            said.append(f"{faults}: nothing was asked that it is for, or it would change nothing")
         if not said or self._verdict == "ignore":
             return
+        self._complaint = ". ".join(said)
         if self._verdict == "warn":
-            self._item.warn(pytest.PytestWarning(said))
+            self._item.warn(pytest.PytestWarning(self._complaint))
             return
-        self._complaint = (
-            f"{said}. The test no longer makes these requests: record it again, with all tests that use the file "
-            f"(pytest {self._item.nodeid!r} --aquila-record=rewrite), or allow it with "
-            "@pytest.mark.aquila_unplayed('ignore')"
-        )
         pytest.fail(self._complaint, pytrace=False)
 
     def settle(self) -> None:
@@ -110,13 +120,17 @@ class CassetteTest:
 
     def leave(self) -> None:
         """End it; what is not kept by now is put aside."""
-        paths = self._hold.drop()
+        paths, count = self._hold.drop()
         for path in paths:
-            self._item.add_report_section(
-                "teardown", "aquila", f"what was recorded is in {path}; the cassette is as it was"
+            state = (
+                "the cassette is as it was" if path.with_suffix("").exists() else "no cassette was made of it"
             )
-        if paths:
-            self._run.put_aside(paths, sum(deck.recordings for deck in self._watch.opened))
+            self._item.add_report_section("teardown", "aquila", f"what was recorded is in {path}; {state}")
+        self._run.put_aside(paths, count)
+        opened = {deck.path for deck in self._watch.opened}
+        if self._scope is not None and self._scope.path is not None:
+            opened.add(self._scope.path)
+        self._run.used_by(self._item.nodeid, opened, excused=self._verdict != "fail")
         self._stack.close()
 
     def _read_markers(self) -> None:
@@ -144,6 +158,7 @@ class CassetteTest:
         if strange := sorted(rules.keys() - set(_RULES)):
             raise ConfigError(f"{', '.join(strange)} is unknown; use {', '.join(_RULES)}")
         choices = self._run.choices
+        self._records_without_faults = bool(faults) and choices.mode not in {None, "none"}
         if name in self._run.shared:
             # What one of the tests leaves unplayed another one may play.
             WATCHING.test = None
@@ -173,23 +188,23 @@ class CassetteTest:
             return f"{type(error).__name__}: {error}\n(no failure of its own: say xfail(raises=...) if it is the expected one)"
         return ""
 
-    def _unplayed(self) -> list[str]:
+    def _unplayed(self) -> str:
         elsewhere: dict[str, set[int]] = {}
         for entry in JOURNAL.of_children(self._began):
             if entry.position is not None:
                 elsewhere.setdefault(entry.path, set()).add(entry.position)
-        lent = self._scope.path if self._scope is not None and self._scope.is_lent else None
-        opened = [deck for deck in self._watch.opened if deck.path != lent]
-        left = unplayed(opened, elsewhere) | self._never_asked(elsewhere)
-        return [
+        left = unplayed(self._watch.opened, elsewhere) | self._never_asked(elsewhere)
+        # What another test may play is looked at when all have run.
+        return "; ".join(
             f"cassette {path}: interaction{'s' if len(numbers) > 1 else ''} {listed(numbers)} not played"
             for path, numbers in left.items()
-        ]
+            if path.resolve() not in self._watch.lent and not self._run.others(path, self._item.nodeid)
+        )
 
     def _never_asked(self, elsewhere: dict[str, set[int]]) -> dict[Path, list[int]]:
         """Give all of the test's cassette if nothing was asked of it at all."""
         scope = self._scope
-        if scope is None or scope.path is not None or scope.is_lent or scope.name in self._run.shared:
+        if scope is None or scope.path is not None or scope.name in self._run.shared:
             return {}
         held = scope.held(read_settings())
         if held is None:
@@ -199,11 +214,14 @@ class CassetteTest:
         numbers = [number + 1 for number in range(count) if number not in played]
         return {path: numbers} if numbers else {}
 
-    def _unused_faults(self) -> list[str]:
+    def _unused_faults(self) -> str:
         players = [deck.player for deck in self._watch.opened]
-        return [
-            f"the fault {fault} has not struck"
-            for player in players
-            if player is not None
-            for fault in player.unused_faults()
-        ]
+        faults = [fault for player in players if player is not None for fault in player.unused_faults()]
+        if self._scope is not None and self._scope.name in self._run.shared:
+            faults += self._scope.unused_faults()
+        return "; ".join(f"the fault {fault} has not struck" for fault in faults)
+
+
+def _skipped(item: pytest.Item) -> tuple[str, int, str]:
+    path, line, _ = item.reportinfo()
+    return str(path), (line or 0) + 1, "Skipped: recorded; its faults strike when it is replayed"

@@ -93,6 +93,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_run].collected(items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look which tests are left to run."""
+    session.config.stash[_run].chosen(session.items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Leave nothing behind when a test is broken off."""
@@ -154,6 +159,10 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember how the test went."""
+    from aquila.pytest_plugin.tracebacks import shorten  # noqa: PLC0415 - see pytest_configure
+
+    if call.excinfo is not None:
+        shorten(call.excinfo.value)
     report = yield
     if _test in item.stash:
         item.stash[_test].went(report, call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from aquila.cassette.defaults import DEFAULTS
 from aquila.cassette.journal import JOURNAL, VARIABLE
-from aquila.cassette.run_report import RunReport, UsedCassette, file_digest, list_folder, save
+from aquila.cassette.run_report import RunReport, UsedCassette, file_digest, list_folder, load, save
 from aquila.cassette.tally import Tally
 from aquila.cassette.watch import WATCHING, Watch
 from aquila.errors import AquilaError
@@ -42,6 +42,10 @@ class CassetteRun:
         self._others = Tally()
         self._tally = Tally()
         self._aside: list[Path] = []
+        #: The tests that opened a cassette, by its path.
+        self._tests: dict[str, set[str]] = {}
+        self._before: RunReport | None = None
+        self._collected = 0
         self._problems: list[str] = []
         # A run inside a run, as tests of plugins have it, gives back what was.
         self._undo = ExitStack()
@@ -51,12 +55,13 @@ class CassetteRun:
         """Take back what holds for the process."""
         self._undo.close()
 
-    def collected(self, items: Iterable[pytest.Item]) -> None:
+    def collected(self, items: Sequence[pytest.Item]) -> None:
         """Look at all tests before the first one runs.
 
         Raises:
             UsageError: Two tests would have one cassette without saying so.
         """
+        self._collected = len(items)
         named: Counter[str | None] = Counter()
         own: dict[str, str] = {}
         for item in items:
@@ -73,6 +78,23 @@ class CassetteRun:
                     )
         self.shared = frozenset(name for name, count in named.items() if count > 1)
 
+    def chosen(self, items: Sequence[pytest.Item]) -> None:
+        """Look whether some tests were left out; plugins do so without a word."""
+        self.is_whole &= len(items) >= self._collected
+
+    def used_by(self, nodeid: str, paths: Iterable[Path], *, excused: bool) -> None:
+        """Note what a test has opened, and whether it minds what is left unplayed."""
+        for path in paths:
+            self._tests.setdefault(str(path.resolve()), set()).add(nodeid)
+            if excused:
+                self._others.at(path).is_excused = True
+
+    def others(self, path: Path, nodeid: str) -> list[str]:
+        """Give the other tests that are known to use a cassette, from this run or an earlier one."""
+        name = str(path.resolve())
+        known = self._tests.get(name, set()).union(self._last().tests.get(name, ()))
+        return sorted(known - {nodeid})
+
     def put_aside(self, paths: Iterable[Path], recordings: int) -> None:
         """Note that what a test has recorded is not kept."""
         self._aside += [path for path in paths if path not in self._aside]
@@ -84,16 +106,25 @@ class CassetteRun:
             self._others.merge(Tally.from_plain(plain["tally"]))
             self._aside += [Path(path) for path in plain["aside"]]
             self.is_whole &= plain["is_whole"]
+            for path, tests in plain["tests"].items():
+                self._tests.setdefault(path, set()).update(tests)
+            self._watch.lent.update(map(Path, plain["lent"]))
 
     def finish(self, session: pytest.Session) -> None:
         """Count; in the controlling process also save the report and look at the cassettes as a whole."""
         self._tally = Tally.of(self._watch.opened)
         self._tally.add_entries(JOURNAL.of_children())
         self._tally.merge(self._others)
+        for path in self._watch.lent:
+            self._tally.at(path).is_excused = True
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             aside = [str(path) for path in self._aside]
-            output["aquila"] = {"tally": self._tally.to_plain(), "is_whole": self.is_whole, "aside": aside}
+            output["aquila"] = {
+                "tally": self._tally.to_plain(), "is_whole": self.is_whole, "aside": aside,
+                "tests": {path: sorted(tests) for path, tests in self._tests.items()},
+                "lent": sorted(map(str, self._watch.lent)),
+            }  # fmt: skip
             return
         self.is_whole &= session.exitstatus == pytest.ExitCode.OK and not _has_left_out(self._config)
         for look in (self._find_unplayed, self._find_old, self._find_orphans):
@@ -156,18 +187,37 @@ class CassetteRun:
             complete=self.is_whole,
             folder=str(folder),
             files=list_folder(folder),
+            tests=self._known_tests(),
             used=tuple(
                 UsedCassette(
                     path=path,
                     interactions=used.interactions,
                     played=tuple(sorted(used.played)),
                     digest=file_digest(Path(path)),
-                    recorded=bool(used.recordings),
+                    # What a job plays elsewhere, or nothing here has read, is in use as a whole.
+                    recorded=bool(used.recordings or Path(path) in self._watch.lent or not used.groups),
                 )
                 for path, used in self._tally.used.items()
                 if Path(path).is_file()
             ),
         )
+
+    def _known_tests(self) -> dict[str, tuple[str, ...]]:
+        known = {path: set(tests) for path, tests in self._tests.items()}
+        if not self.is_whole:
+            for path, tests in self._last().tests.items():
+                known.setdefault(path, set()).update(tests)
+        return {path: tuple(sorted(tests)) for path, tests in known.items()}
+
+    def _last(self) -> RunReport:
+        if self._before is None:
+            nothing = RunReport(finished_at=_now(), complete=False, folder="", used=())
+            try:
+                self._before = load(read_settings().state_dir) or nothing
+            except AquilaError:
+                # It is written anew at the end.
+                self._before = nothing
+        return self._before
 
     def _find_unplayed(self) -> bool:
         """Look at cassettes that are held against no single test, because several share them."""

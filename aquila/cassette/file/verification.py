@@ -22,7 +22,7 @@ from aquila.errors import CassetteError
 
 #: Their ends lead to bodies.
 _BODIES = (("request", "body"), ("body", "string"))
-_RECORD = "keep it out of what is sent, or add its field to `redact` under [tool.aquila.cassettes] in pyproject.toml"
+_TABLE = "under [tool.aquila.cassettes] in pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def _leak(item: Path, leak: Leak | None, name: str) -> Iterator[_Problem]:
     if leak is None:
         return
     what = f"{leak.kind} is in the {leak.place}"
-    remedy = f"take it out by hand, and revoke it: {_RECORD}"
+    remedy = f"take it out by hand, and revoke it: {_prevention(leak)}"
     match leak.place.split(" "):
         case [("request" | "response") as side, "header", header, *_]:
             path: Path = (*item, side, "headers", header)
@@ -156,6 +156,16 @@ def _leak(item: Path, leak: Leak | None, name: str) -> Iterator[_Problem]:
         case _:
             path = item
     yield _Problem(path, what, remedy, is_leak=True)
+
+
+def _prevention(leak: Leak) -> str:
+    if not leak.is_in_text:
+        return (
+            f"keep it out of what is sent, or add its field to `redact` {_TABLE}; if it is no secret, list the text in "
+            "`allow` there"
+        )
+    change = "put a placeholder into the prompt" if leak.place.startswith("request") else "change the prompt"
+    return f"{change}; if it is no secret, list the text in `allow` {_TABLE}"
 
 
 def _leak_in(fields: Iterable[tuple[str, bytes]], terms: Terms) -> Leak | None:

@@ -31,7 +31,7 @@ def request_key(request: Request, rules: Rules = DEFAULT_RULES) -> str:
     state = hashlib.blake2b(digest_size=16)
     for part in (plain(request.method).upper(), normal_url(request.url, rules)):
         state.update(part.encode() + b"\0")
-    body = redact_body(request.body, rules.redact)
+    body = redact_body(request.body, rules.redact, pieces=False)
     try:
         state.update(comparable(read_content(body, request.headers), rules))
     except RecursionError:
@@ -66,7 +66,7 @@ def as_written(request: Request, rules: Rules) -> Request:
         method=plain(request.method),
         url=redact_url(request.url, rules.redact),
         headers=redact_request_headers(request.headers, rules.redact),
-        body=redact_body(request.body, rules.redact),
+        body=redact_body(request.body, rules.redact, pieces=False),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from aquila.cassette.body.json_path import IGNORED, JsonPath, parse_path
+from aquila.cassette.secrets.secret_names import TEXT_FIELDS, normal
 from aquila.errors import ConfigError
 
 #: A matcher of vcrpy: takes the request that is sent and a recorded one, both `vcr.request.Request`. It returns False
@@ -48,13 +49,13 @@ class Rules:
         Args:
             ignore: JSON paths such as `$.metadata.run_id`.
             ignore_text: Regular expressions, for example of dates.
-            redact: Names; their case does not count.
+            redact: Names; their case does not count. None of those that hold the texts of prompts and answers.
             secrets: Values; an empty one counts as unset.
             allow: Texts, whole keys and tokens, that may be written; an empty one counts as unset.
             match_on: Matchers of vcrpy; all must agree. They only add matches to those of equal requests.
 
         Raises:
-            ConfigError: A path, an expression or a type is wrong.
+            ConfigError: A path, an expression, a name or a type is wrong.
         """
         return cls(
             ignore=_unique(parse_path(text) for text in _texts("ignore", ignore)),
@@ -135,6 +136,11 @@ def _name(name: str) -> str:
     if not name.strip():
         raise ConfigError(
             "redact holds an empty name; give the names of headers, query parameters or JSON fields"
+        )
+    if normal(name.strip()) in TEXT_FIELDS:
+        raise ConfigError(
+            f"redact holds {name.strip()!r}, which would blank every text of that name; put a placeholder into the prompt "
+            "instead, or name the field with the secret"
         )
     return name.strip().lower()
 

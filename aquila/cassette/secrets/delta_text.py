@@ -1,7 +1,7 @@
 """The texts that a stream of events or of other documents sends in pieces, put together again. Pure.
 
-Pieces are those of one text when they stand in the same field of events with the same indexes. They stay as JSON has
-them: joined, they are the content of one JSON string.
+Pieces are those of one text when they stand in the same field of events with the same indexes, and of the same type and
+id. They stay as JSON has them: joined, they are the content of one JSON string.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from aquila.cassette.secrets.stream_parts import stream_parts
+from aquila.cassette.body.jsonbody import parse
+from aquila.cassette.secrets.stream_parts import document, stream_parts
 
 _PIECE = re.compile(
     rb'"(content|arguments|delta|text|partial_json|thinking|reasoning|reasoning_content|refusal|input)"\s*:\s*"'
@@ -21,6 +22,11 @@ _PIECE = re.compile(
 )
 #: What says whose piece it is.
 INDEX = re.compile(rb'"(?:\w{1,20}_)?index"\s*:\s*(\d+)')
+#: The members of a document that say whose text it has a piece of. Those inside it do not count: the first piece of a
+#: tool's arguments comes with the call's id, and the others without.
+_WHOSE = ("type", "id", "item_id")
+#: All members of these names. Most events of a stream have the same, and need not be parsed to know it.
+_MEMBER = re.compile(rb'"(type|id|item_id)"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*"|[^\s",}\]]*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,41 @@ class DeltaText:
         return min(bisect_right(self.starts, position), len(self.pieces)) - 1
 
 
-def delta_texts(body: bytes) -> list[DeltaText]:
-    """Find the texts that come in more than one piece; none in a body that is one document."""
-    found: dict[tuple[bytes, int, tuple[bytes, ...]], list[tuple[int, int, int]]] = {}
-    at = 0
+def delta_texts(body: bytes, *, also_across: bool = False) -> list[DeltaText]:
+    """Find the texts that come in more than one piece; none in a body that is one document.
+
+    Args:
+        body: The body, whole or cut off anywhere.
+        also_across: Join the pieces of events with different types and ids too, besides.
+    """
+    found: dict[tuple[bytes, int, tuple[bytes, ...], _Whose | None], list[tuple[int, int, int]]] = {}
+    at, whose, before = 0, _Whose(), None
     for number, event in enumerate(stream_parts(body), start=1):
         indexes = tuple(INDEX.findall(event))
+        members = _MEMBER.findall(event)
+        if members != before:
+            whose, before = _whose(event) or whose, members
         seen: Counter[bytes] = Counter()
         for piece in _PIECE.finditer(event):
             seen[piece[1]] += 1
-            key = piece[1], seen[piece[1]], indexes
-            found.setdefault(key, []).append((at + piece.start(2), at + piece.end(2), number))
+            for owner in (whose, None) if also_across else (whose,):
+                key = piece[1], seen[piece[1]], indexes, owner
+                found.setdefault(key, []).append((at + piece.start(2), at + piece.end(2), number))
         at += len(event)
-    return [_text(key[0].decode(), pieces) for key, pieces in found.items() if len(pieces) > 1]
+    texts = (_text(key[0].decode(), pieces) for key, pieces in found.items() if len(pieces) > 1)
+    return [*dict.fromkeys(texts)]
+
+
+class _Whose(tuple[str, ...]):
+    """What a document says of whose text it has a piece of."""
+
+    __slots__ = ()
+
+
+def _whose(event: bytes) -> _Whose | None:
+    # One that is cut off, and so no JSON, goes on with what came before.
+    value = parse(document(event))
+    return _Whose(repr(value.get(name)) for name in _WHOSE) if isinstance(value, dict) else None
 
 
 def _text(name: str, pieces: Sequence[tuple[int, int, int]]) -> DeltaText:

@@ -20,12 +20,15 @@ from aquila.cassette.secrets.delta_text import delta_texts
 from aquila.cassette.secrets.key_shapes import KEY_SHAPES, Shape
 from aquila.cassette.secrets.leak_place import in_event, place_in_body, place_in_event
 from aquila.cassette.secrets.secret import SHORTEST_SECRET, Secret
+from aquila.cassette.secrets.secret_names import TEXT_FIELDS
 from aquila.cassette.secrets.sent_text import sent_texts
 
 _ESCAPED_ASCII = re.compile(rb"\\u00([2-7][0-9A-Fa-f])")
 #: Those with a capital letter; most writers use none.
 _ESCAPE = re.compile(rb"\\u(?=[0-9a-f]{0,3}[A-F])[0-9A-Fa-f]{4}")
 _PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
+#: Of the path at the end of a place; `$.input[0]` has `input`.
+_LAST_NAME = re.compile(r" at \$.*\.(\w+)(?:\[\d+\])*\Z")
 
 
 class _View(NamedTuple):
@@ -45,6 +48,12 @@ class Leak:
 
     place: str
     kind: str
+
+    @property
+    def is_in_text(self) -> bool:
+        """Whether it is in a text of a prompt or an answer, which has no field of its own to redact."""
+        found = _LAST_NAME.search(self.place)
+        return found is not None and found[1] in TEXT_FIELDS - {"arguments"}
 
 
 def written_fields(interaction: Interaction) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +120,7 @@ def find_leak(
 
 
 def _in_pieces(place: str, data: bytes, finders: Iterable[tuple[str, _Finder]]) -> Leak | None:
-    for text in delta_texts(data):
+    for text in delta_texts(data, also_across=True):
         view = _view(text.joined(data))
         for kind, find in finders:
             at = find(view)

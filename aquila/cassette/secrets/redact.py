@@ -92,14 +92,16 @@ def plain(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def redact_body(body: bytes, names: Collection[str] = ()) -> bytes:
+def redact_body(body: bytes, names: Collection[str] = (), *, pieces: bool = True) -> bytes:
     """Replace the values of secret fields, and ids and masked keys that errors tell; all else keeps its bytes.
 
     Args:
         body: JSON, events, a form, or any other text or bytes; whole or cut off anywhere.
         names: Names of secret fields besides the usual ones.
+        pieces: False for a request, whose documents are texts of their own: nothing is joined, and no two requests
+            become equal.
     """
-    return _replaced(body, replacements(body, names))
+    return _replaced(body, replacements(body, names, pieces=pieces))
 
 
 def redact_chunks(

@@ -34,6 +34,10 @@ SECRET_FIELDS = frozenset({
     "security_token", "session_token", "set_cookie", "signing_secret", "webhook_secret", "x_amz_security_token",
     "x_api_key", "x_auth_token", "x_goog_api_key",
 })  # fmt: skip
+#: In requests and answers they hold whole texts, and perhaps a secret inside; hiding them would hide everything.
+TEXT_FIELDS = frozenset({
+    "arguments", "content", "delta", "input", "instructions", "messages", "output", "role", "text",
+})  # fmt: skip
 #: Of queries, fragments and forms, where no prose stands.
 SECRET_PARAMETERS = SECRET_FIELDS | {
     "access_key", "assertion", "auth", "code_verifier", "csrf_token", "jwt", "ocp_apim_subscription_key", "pwd",

@@ -16,6 +16,9 @@ from aquila.cassette.secrets.secret_names import is_secret_parameter
 REDACTED = b"[redacted]"
 #: A number stays one.
 _ZERO = b"0"
+#: Fields that stream the arguments of tools: a value whose end has not come is a value all the same.
+_ARGUMENTS = frozenset({"arguments", "delta", "input", "partial_json"})
+_NOT_CLOSED = (b"", b"\r", b"\n")
 
 
 class Replacement(NamedTuple):
@@ -26,17 +29,19 @@ class Replacement(NamedTuple):
     new: bytes = REDACTED
 
 
-def replacements(body: bytes, names: Collection[str] = ()) -> list[Replacement]:
+def replacements(body: bytes, names: Collection[str] = (), *, pieces: bool = True) -> list[Replacement]:
     """Find what must be replaced in a body: JSON, events, a form, or any text with JSON in it.
 
     Args:
         body: The body, whole or cut off anywhere.
         names: Names of secret fields besides the usual ones.
+        pieces: Whether its documents may send one text in pieces, as those of an answer do.
 
     Returns:
         What to replace, in order; nothing twice, and nothing that is replaced already.
     """
-    return _in_order(body, chain(_in_text(body, names), _in_form(body, names), _in_pieces(body, names)))
+    in_pieces = _in_pieces(body, names) if pieces else ()
+    return _in_order(body, chain(_in_text(body, names), _in_form(body, names), in_pieces))
 
 
 def _in_form(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
@@ -47,25 +52,45 @@ def _in_form(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
 
 
 def _in_text(text: bytes, names: Collection[str]) -> Iterator[Replacement]:
+    yield from _in_fields(text, names)
+    yield from (Replacement(*span) for span in _ids(text))
+
+
+def _in_fields(text: bytes, names: Collection[str]) -> Iterator[Replacement]:
     lowered = text.lower()
     for value in field_values(lowered, names):
         yield Replacement(value.start, value.end, _ZERO if value.is_number else REDACTED)
     # What a project names may be a short number too.
     if names:
         yield from (Replacement(*span, _ZERO) for span in number_spans(lowered, names))
+
+
+def _ids(text: bytes) -> Iterator[tuple[int, int]]:
     for shape in REPLACED_SHAPES:
-        if shape.literal in text:
-            yield from (Replacement(*span) for span in shape.spans(text))
+        yield from shape.spans(text)
 
 
 def _in_pieces(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
     # Some fields only show when the pieces of a streamed text are put together, as those of a tool's arguments do.
     for text in delta_texts(body):
-        for start, end, new in _in_text(text.joined(body), names):
-            for piece in text.in_body(start, end):
-                yield Replacement(*piece, new)
-                # The first piece gets the new text, and the others lose what they had of the old.
-                new = b""  # noqa: PLW2901
+        joined = text.joined(body)
+        for start, end, new in _in_fields(joined, names):
+            pieces = [*text.in_body(start, end)]
+            # Without a quote at its end, what follows may be other texts and none of the value.
+            is_whole = text.field in _ARGUMENTS or joined[end : end + 1] not in _NOT_CLOSED
+            yield from _over(pieces if is_whole else pieces[:1], new)
+        for start, end in _ids(joined):
+            pieces = [*text.in_body(start, end)]
+            # What stands in one piece is found there, and is no id where it only follows another text's words.
+            if len(pieces) > 1:
+                yield from _over(pieces, REDACTED)
+
+
+def _over(pieces: Iterable[tuple[int, int]], new: bytes) -> Iterator[Replacement]:
+    for piece in pieces:
+        yield Replacement(*piece, new)
+        # The first piece gets the new text, and the others lose what they had of the old.
+        new = b""
 
 
 def _in_order(body: bytes, found: Iterable[Replacement]) -> list[Replacement]:
