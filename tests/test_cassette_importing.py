@@ -217,3 +217,16 @@ def test_a_request_edited_by_hand_gets_the_key_of_what_it_says_now() -> None:
 
     assert only(found).key == interaction(request("Bye")).key
     assert f"key: {only(found).key}" in written(found).decode()
+
+
+def test_texts_of_a_request_are_not_put_together() -> None:
+    sent = json.dumps([{"arguments": '{"password": "hun'}, {"arguments": "Paris"}])
+    exchange = {
+        "request": {"method": "POST", "uri": "https://x.test/v1", "body": sent, "headers": {"content-type": ["application/json"]}},
+        "response": {"status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"string": "ok"}},
+    }  # fmt: skip
+    data = yaml.safe_dump({"version": 1, "interactions": [exchange]}).encode()
+
+    found = only(import_file(data, "a.yaml"))
+
+    assert json.loads(found.request.body)[1] == {"arguments": "Paris"}

@@ -24,11 +24,13 @@ async def play(connection: Connection) -> None:
 
 
 async def ask(transport: OpenAITransport, url: str, times: int = 1) -> None:
-    for _ in range(times):
-        response = await transport.send(post(url))
-        assert [chunk async for chunk in response.chunks] == [b"x"]
-        await response.aclose()
-    await transport.aclose()
+    try:
+        for _ in range(times):
+            response = await transport.send(post(url))
+            assert [chunk async for chunk in response.chunks] == [b"x"]
+            await response.aclose()
+    finally:
+        await transport.aclose()
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ class RunReport:
     #: The cassette folder, absolute.
     folder: str
     used: tuple[UsedCassette, ...]
-    #: The tests, by node id, that opened a cassette in this run or an earlier one; by path.
-    tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: See `list_folder`; empty in the reports of older releases, after which no file counts as unused.
     files: tuple[FolderFile, ...] = ()
+    #: The tests, by node id, that opened a cassette in this run or an earlier one; by path.
+    tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _REPORT = TypeAdapter(RunReport)

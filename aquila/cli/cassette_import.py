@@ -151,6 +151,6 @@ def _imported(data: bytes, source: Path) -> Imported:
         number, leak = found.leak
         raise CassetteError(
             f"{source}: {leak.kind} is in the {leak.place} of interaction {number}; take it out, or add its field to "
-            "`redact` under [tool.aquila.cassettes] in pyproject.toml"
+            "`redact` under [tool.aquila.cassettes] in pyproject.toml; if it is no secret, list the text in `allow` there"
         )
     return found

@@ -83,7 +83,7 @@ def _converted(item: Interaction, rules: Rules) -> Interaction:
         sent,
         url=redact_url(sent.url, rules.redact),
         headers=_without(redact_request_headers(sent.headers, rules.redact), _OF_THE_REQUEST),
-        body=redact_body(sent.body, rules.redact),
+        body=redact_body(sent.body, rules.redact, pieces=False),
     )
     chunks = tuple(
         TimedChunk(int(at), data)
