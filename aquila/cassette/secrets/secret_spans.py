@@ -14,6 +14,7 @@ from aquila.cassette.secrets.secret_fields import field_values, number_spans
 from aquila.cassette.secrets.secret_names import is_secret_parameter
 
 REDACTED = b"[redacted]"
+_LITERALS = frozenset(shape.literal for shape in REPLACED_SHAPES)
 #: A number stays one.
 _ZERO = b"0"
 #: Fields that stream the arguments of tools: a value whose end has not come is a value all the same.
@@ -66,8 +67,10 @@ def _in_fields(text: bytes, names: Collection[str]) -> Iterator[Replacement]:
 
 
 def _ids(text: bytes) -> Iterator[tuple[int, int]]:
-    for shape in REPLACED_SHAPES:
-        yield from shape.spans(text)
+    # Few bodies hold anything of the kind, and a body of a request is looked at each time it is sent.
+    if any(literal in text for literal in _LITERALS):
+        for shape in REPLACED_SHAPES:
+            yield from shape.spans(text)
 
 
 def _in_pieces(body: bytes, names: Collection[str]) -> Iterator[Replacement]:
