@@ -11,7 +11,7 @@ from aquila.cassette.file import decompress as decompress_module
 from aquila.cassette.file.decompress import LARGEST, DecompressError, decompress
 
 PLAIN = b"data: word\n\n" * 100
-PACKED = gzip.compress(PLAIN)
+PACKED = gzip.compress(PLAIN, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ PACKED = gzip.compress(PLAIN)
     [
         ("gzip", PACKED),
         ("X-Gzip", PACKED),
-        ("gzip", gzip.compress(PLAIN[:60]) + gzip.compress(PLAIN[60:])),
+        ("gzip", gzip.compress(PLAIN[:60], mtime=0) + gzip.compress(PLAIN[60:], mtime=0)),
         ("deflate", zlib.compress(PLAIN)),
         ("deflate", zlib.compress(PLAIN)[2:-4]),
         ("identity", PLAIN),
-        ("deflate, gzip", gzip.compress(zlib.compress(PLAIN))),
+        ("deflate, gzip", gzip.compress(zlib.compress(PLAIN), mtime=0)),
     ],
 )
 def test_an_encoded_body_becomes_plain(encoding: str, body: bytes) -> None:
@@ -37,7 +37,7 @@ def test_an_encoded_body_becomes_plain(encoding: str, body: bytes) -> None:
         ("gzip", b"plain", "is not valid gzip"),
         ("deflate", b"plain", "is not valid deflate"),
         ("snappy", PLAIN, "is encoded as 'snappy', which nothing here decodes"),
-        ("gzip", gzip.compress(bytes(LARGEST + 1), 1), "decompresses to more than 256 MiB"),
+        ("gzip", gzip.compress(bytes(LARGEST + 1), 1, mtime=0), "decompresses to more than 256 MiB"),
     ],
 )
 def test_a_body_that_is_not_what_its_encoding_says_is_refused(
