@@ -27,10 +27,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Stands in the place of the watch of the test that runs."""
-    own, WATCHING.test = WATCHING.test, Watch()
+    """Stands in the place of the watches of the run and of the test, which would mind what is left unplayed."""
+    own = WATCHING.run, WATCHING.test
+    WATCHING.run, WATCHING.test = None, Watch()
     yield WATCHING.test
-    WATCHING.test = own
+    WATCHING.run, WATCHING.test = own
 
 
 def three(folder: Path) -> Path:
