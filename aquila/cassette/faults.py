@@ -8,6 +8,7 @@ failed once.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -29,7 +30,7 @@ _FIRST_STATUS, _LAST_STATUS = 100, 599
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(ABC):
     """What all faults have: where they strike, and how often."""
 
     #: A number as `aquila cassette show` prints it, from 1, or the beginning of an interaction's key; None is the next
@@ -65,9 +66,9 @@ class Fault:
         """Tell whether anything is different with the fault."""
         return self.apply(interaction) != interaction
 
+    @abstractmethod
     def apply(self, interaction: Interaction) -> Interaction:
         """Give the interaction as the fault leaves it."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
