@@ -10,11 +10,10 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aquila.cassette.blocks import in_effect
-from aquila.cassette.defaults import DEFAULTS
 from aquila.cassette.matching.rules import Rules
 from aquila.cassette.scope import Scope
-from aquila.errors import CassetteMissing, ConfigError
+from aquila.cassette.wrapping import deck_for
+from aquila.errors import ConfigError
 from aquila.settings import read_settings
 from aquila.transport.guest import Guest
 from aquila.transport.guest_errors import NETWORK_ERRORS, to_theirs
@@ -146,14 +145,7 @@ class CassetteTransport(Guest):
                 transport.close()
 
     def _deck(self) -> Deck | None:
-        settings = read_settings()
-        scope = self._scope or in_effect(settings)
-        if scope is None and DEFAULTS.required:
-            raise CassetteMissing(
-                "this test sends a request and names no cassette, and `aquila_require_cassette` is on; mark it with "
-                "@pytest.mark.aquila_cassette, or name one: CassetteTransport('name')"
-            )
-        return scope.deck(settings) if scope is not None else None
+        return deck_for(self._scope, read_settings(), remedy="name one: CassetteTransport('name')")
 
     def _transport(self, library: Any, method: str) -> Any:
         if self._inner is not None:

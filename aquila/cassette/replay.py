@@ -168,9 +168,10 @@ class Player:
         return self._index
 
     def _mismatch(self, request: Request) -> CassetteMismatch:
+        secrets = environment_secrets(os.environ)
         with self._lock:
-            drift = explain(request, self._opened(), environment_secrets(os.environ))
-        asked = goal_text(request, self._rules, environment_secrets(os.environ))
+            drift = explain(request, self._opened(), secrets)
+        asked = goal_text(request, self._rules, secrets)
         remedy = f"to record anew: {command('rewrite')}; to keep what is recorded as well: {command('new_episodes')}"
         mismatch = CassetteMismatch(
             f"cassette {self._path}: {_told(drift, asked)}; {remedy}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aquila.cassette.blocks import in_effect
 from aquila.cassette.defaults import DEFAULTS
@@ -10,6 +11,9 @@ from aquila.cassette.scope import Scope
 from aquila.errors import CassetteMissing
 from aquila.settings import Settings
 from aquila.transport.base import Transport
+
+if TYPE_CHECKING:
+    from aquila.cassette.deck import Deck
 
 
 def wrap(
@@ -35,15 +39,34 @@ def wrap(
         CassetteError: It is not clear which cassette is meant.
         CassetteMissing: A test that must name a cassette names none.
     """
-    chosen = Scope(name, mode) if name is not None else scope or in_effect(settings)
-    if chosen is None and DEFAULTS.required:
-        raise CassetteMissing(
-            "this test names no cassette, and `aquila_require_cassette` is on; mark it with "
-            "@pytest.mark.aquila_cassette, or pass cassette= to the call"
-        )
-    deck = chosen.deck(settings) if chosen is not None else None
+    named = Scope(name, mode) if name is not None else scope
+    deck = deck_for(named, settings, remedy="pass cassette= to the call")
     if deck is None:
         return make()
     from aquila.cassette.deck import DeckTransport  # noqa: PLC0415 - see Scope.deck
 
     return DeckTransport(deck, make, shared=name is None)
+
+
+def deck_for(scope: Scope | None, settings: Settings, *, remedy: str) -> Deck | None:
+    """Open the cassette that holds for a call; None when there is none, or its mode is `off`.
+
+    Args:
+        scope: The one that the call or its client names; None for the one in effect.
+        settings: Where cassettes are, and the mode when nobody names one.
+        remedy: How a call of this kind names a cassette.
+
+    Raises:
+        ConfigError: There is no such mode, or PyYAML is missing.
+        CassetteError: It is not clear which cassette is meant.
+        CassetteMissing: A test that must name a cassette names none.
+    """
+    chosen = scope or in_effect(settings)
+    if chosen is not None:
+        return chosen.deck(settings)
+    if DEFAULTS.required:
+        raise CassetteMissing(
+            "this test names no cassette, and `aquila_require_cassette` is on; mark it with "
+            f"@pytest.mark.aquila_cassette, or {remedy}"
+        )
+    return None

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aquila.cassette.defaults import DEFAULTS
-from aquila.cassette.journal import JOURNAL, VARIABLE
-from aquila.cassette.run_report import RunReport, UsedCassette, file_digest, list_folder, load, save
+from aquila.cassette.journal import JOURNAL
+from aquila.cassette.run_report import (
+    FolderFile,
+    RunReport,
+    UsedCassette,
+    file_digest,
+    list_folder,
+    load,
+    save,
+)
 from aquila.cassette.tally import Tally
-from aquila.cassette.watch import WATCHING, Watch
+from aquila.cassette.watch import Watch
 from aquila.errors import AquilaError
 from aquila.pytest_plugin.names import cassette_name, some
 from aquila.pytest_plugin.options import Choices
+from aquila.pytest_plugin.process import hold_process
 from aquila.settings import read_settings
-
-_MODE_VARIABLE = "AQUILA_CASSETTES"
-_FOLDER_VARIABLE = "AQUILA_CASSETTE_DIR"
 
 
 class CassetteRun:
@@ -45,11 +47,10 @@ class CassetteRun:
         #: The tests that opened a cassette, by its path.
         self._tests: dict[str, set[str]] = {}
         self._before: RunReport | None = None
+        self._files: tuple[FolderFile, ...] | None = None
         self._collected = 0
         self._problems: list[str] = []
-        # A run inside a run, as tests of plugins have it, gives back what was.
-        self._undo = ExitStack()
-        self._hold_for_the_process()
+        self._undo = hold_process(config, choices, self._watch)
 
     def close(self) -> None:
         """Take back what holds for the process."""
@@ -142,38 +143,6 @@ class CassetteRun:
             lines.append(f"aquila: {self._tally.line(_now())}")
         return lines
 
-    def _hold_for_the_process(self) -> None:
-        choices = self.choices
-        self._set(WATCHING, run=self._watch, test=None)
-        self._set(
-            DEFAULTS, mode=choices.mode, speed=choices.speed, required=choices.required, has_plugin=True
-        )
-        if not hasattr(self._config, "workerinput") or JOURNAL.file is None:
-            handle, name = tempfile.mkstemp(prefix="aquila-run-", suffix=".jsonl")
-            os.close(handle)
-            self._undo.callback(Path(name).unlink, missing_ok=True)
-            self._set(JOURNAL, file=Path(name))
-        # The processes of pytest-xdist are no children in this sense: they have tests of their own.
-        self._set(JOURNAL, owner=None)
-        self._export(VARIABLE, f"{os.getpid()}:{JOURNAL.file}")
-        if choices.mode is not None:
-            # Processes that the tests start, such as workers, do as the tests do.
-            self._export(_MODE_VARIABLE, choices.mode)
-        folder = os.environ.get(_FOLDER_VARIABLE)
-        if folder:
-            # A test that changes the working directory must not change where the cassettes are.
-            self._export(_FOLDER_VARIABLE, str(Path(folder).absolute()))
-
-    def _set(self, target: object, **values: object) -> None:
-        for name, value in values.items():
-            self._undo.callback(setattr, target, name, getattr(target, name))
-            setattr(target, name, value)
-
-    def _export(self, name: str, value: str) -> None:
-        before = os.environ.get(name)
-        self._undo.callback(_put_back, name, before)
-        os.environ[name] = value
-
     def _save_report(self) -> None:
         try:
             settings = read_settings()
@@ -186,7 +155,7 @@ class CassetteRun:
             finished_at=_now(),
             complete=self.is_whole,
             folder=str(folder),
-            files=list_folder(folder),
+            files=self._files_in(folder),
             tests=self._known_tests(),
             used=tuple(
                 UsedCassette(
@@ -201,6 +170,12 @@ class CassetteRun:
                 if Path(path).is_file()
             ),
         )
+
+    def _files_in(self, folder: Path) -> tuple[FolderFile, ...]:
+        # Each file is read for it, so it is done once.
+        if self._files is None:
+            self._files = list_folder(folder)
+        return self._files
 
     def _known_tests(self) -> dict[str, tuple[str, ...]]:
         known = {path: set(tests) for path, tests in self._tests.items()}
@@ -252,7 +227,7 @@ class CassetteRun:
             return False
         folder = read_settings().cassette_dir.absolute()
         used = {Path(path).resolve() for path in self._tally.used}
-        files = [folder / file.path for file in list_folder(folder)]
+        files = [folder / file.path for file in self._files_in(folder)]
         orphans = [str(path) for path in files if path.resolve() not in used]
         if orphans:
             self._problems.append(
@@ -264,12 +239,6 @@ class CassetteRun:
 def _name_in(marker: pytest.Mark) -> str | None:
     name = marker.args[0] if marker.args else marker.kwargs.get("name")
     return None if name is None else str(name)
-
-
-def _put_back(name: str, value: str | None) -> None:
-    os.environ.pop(name, None)
-    if value is not None:
-        os.environ[name] = value
 
 
 def _runs_all(config: pytest.Config) -> bool:
