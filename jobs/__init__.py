@@ -11,6 +11,7 @@ from aquila.errors import ConfigError
 if TYPE_CHECKING:
     from jobs.actors import Actor, actor
     from jobs.broker import close, configure
+    from jobs.budget import Budget
     from jobs.collecting import collect
     from jobs.context import JobContext, current
     from jobs.errors import (
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from jobs.follower import JobEvent, follow
     from jobs.handle import JobHandle
     from jobs.llm import generate_summary, stream_prompt
-    from jobs.rows import Job
+    from jobs.provider_limit import ProviderLimit
+    from jobs.rows import Job, NewJob
+    from jobs.sending import asend_all, send_all
     from jobs.tables import is_aquila_table, metadata
+    from jobs.unique import Unique
 
 __all__ = [
     "Actor",
     "BrokerUnavailable",
+    "Budget",
     "Job",
     "JobCancelled",
     "JobContext",
@@ -39,9 +44,13 @@ __all__ = [
     "JobHandle",
     "JobNotFound",
     "JobsError",
+    "NewJob",
+    "ProviderLimit",
     "ResultTimeout",
     "StorageError",
+    "Unique",
     "actor",
+    "asend_all",
     "close",
     "collect",
     "configure",
@@ -50,6 +59,7 @@ __all__ = [
     "generate_summary",
     "is_aquila_table",
     "metadata",
+    "send_all",
     "stream_prompt",
 ]
 
@@ -60,14 +70,18 @@ def __getattr__(name: str) -> Any:
     # No module is called like a name it gives: importing it would put the module in the name's place.
     homes = {
         "actors": ("Actor", "actor"),
+        "budget": ("Budget",),
         "broker": ("close", "configure"),
         "collecting": ("collect",),
         "context": ("JobContext", "current"),
         "follower": ("JobEvent", "follow"),
         "handle": ("JobHandle",),
         "llm": ("generate_summary", "stream_prompt"),
-        "rows": ("Job",),
+        "provider_limit": ("ProviderLimit",),
+        "rows": ("Job", "NewJob"),
+        "sending": ("asend_all", "send_all"),
         "tables": ("is_aquila_table", "metadata"),
+        "unique": ("Unique",),
     }
     home = next((module for module, names in homes.items() if name in names), "errors")
     try:

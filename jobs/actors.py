@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from typing import Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
-from anyio import to_thread
-
 from aquila.errors import ConfigError
-from jobs import rows
-from jobs.arguments import REFUSED_NAMES, pack, plain_metadata
-from jobs.broker import runtime
-from jobs.cassettes import cassette_of_call, cassette_of_send
+from jobs.arguments import REFUSED_NAMES, plain_metadata
+from jobs.budget import Budget
+from jobs.cassettes import cassette_of_call
 from jobs.context import JobContext, current, running
-from jobs.handle import JobHandle
-from jobs.registry import ActorSpec, check_options, declare, is_seconds
-from jobs.relay import hand_over
-from jobs.rows import NewJob
+from jobs.registry import ActorSpec, check_options, declare
+from jobs.sending import Sender, SendOptions, check_due, check_tags
+from jobs.unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,83 +28,17 @@ _OTHER_NAMES = {
     "name": "actor_name",
     "queue": "queue_name",
     "broker": "jobs.configure(...)",
+    "time_limit": "timeout (seconds of one attempt)",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendOptions:
-    """What one send may say beside its arguments."""
-
-    delay: float = 0.0
-    at: datetime | None = None
-    priority: int
-    max_attempts: int
-    #: None leaves it to where the job is sent, and to the actor.
-    cassette: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Sender(Generic[P]):
-    """An actor together with the options of its sends; made by `options`."""
-
-    def __init__(self, spec: ActorSpec, options: SendOptions) -> None:
-        self._spec = spec
-        self._options = options
-
-    def message(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
-        """Check the arguments and make the job without adding it anywhere.
-
-        Raises:
-            ConfigError: An argument is neither JSON nor a pydantic model, does not fit its model, or is a credential.
-            TypeError: The arguments do not fit the actor's function.
-        """
-        cassette = cassette_of_send(self._options.cassette, self._spec.cassette)
-        return NewJob(
-            job_id=rows.new_id(),
-            actor_name=self._spec.actor_name,
-            queue_name=self._spec.queue_name,
-            arguments=pack(self._spec.fn, args, kwargs),
-            metadata=self._options.metadata,
-            priority=self._options.priority,
-            max_attempts=self._options.max_attempts,
-            cassette=cassette.name,
-            cassette_mode=cassette.mode,
-            delay=self._options.delay,
-            at=self._options.at,
-        )
-
-    def send(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
-        """Store a job and hand it to the broker. If Redis is away, a worker hands it over later.
-
-        Raises:
-            ConfigError: An argument cannot be stored, or the jobs cannot be used as configured.
-            StorageError: The database failed, and there is no job.
-            TypeError: The arguments do not fit the actor's function.
-        """
-        new = self.message(*args, **kwargs)
-        used = runtime()
-        database, wire = used.database(), used.wire()
-        job = database.write(rows.add, new)
-        if job.state == "available":
-            hand_over(database, wire, job)
-        return JobHandle(job.job_id)
-
-    async def asend(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
-        """Do as `send` does, without blocking the loop.
-
-        Raises:
-            ConfigError: An argument cannot be stored, or the jobs cannot be used as configured.
-            StorageError: The database failed, and there is no job.
-            TypeError: The arguments do not fit the actor's function.
-        """
-        return await to_thread.run_sync(partial(self.send, *args, **kwargs))
 
 
 class Actor(Sender[P], Generic[P, R]):
     """A function that a worker runs. Calling it runs the function here and now, without any job."""
 
     def __init__(self, fn: Callable[P, R], spec: ActorSpec) -> None:
-        options = SendOptions(priority=spec.priority, max_attempts=spec.max_attempts)
+        options = SendOptions(
+            priority=spec.priority, max_attempts=spec.max_attempts, timeout=spec.timeout, budget=spec.budget
+        )
         super().__init__(spec, options)
         update_wrapper(self, fn)
         #: The function itself.
@@ -138,6 +68,10 @@ class Actor(Sender[P], Generic[P, R]):
         max_attempts: int | None = None,
         cassette: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
+        unique: str | Unique | None = None,
+        timeout: float | None = None,
+        budget: Budget | None = None,
     ) -> Sender[P]:
         """Say more about the next sends: `explain.options(delay=60.0).send("OTP")`.
 
@@ -148,11 +82,16 @@ class Actor(Sender[P], Generic[P, R]):
             max_attempts: Attempts in all; None means the actor's.
             cassette: The cassette of the job's runs; None means the one in effect, else the actor's.
             metadata: JSON values kept in the row.
+            tags: Words to find it by; shared budgets go by them.
+            unique: A key: while a job of this actor with it has not ended, a further send adds none and gives its
+                handle. `jobs.Unique(key, seconds=)` takes it for longer.
+            timeout: Seconds that one attempt may take; None means the actor's.
+            budget: What all attempts together may use; None means the actor's.
 
         Raises:
             ConfigError: A value cannot be used.
         """
-        _check_due(delay, at)
+        check_due(delay, at)
         chosen = replace(
             self._options,
             delay=delay,
@@ -161,8 +100,12 @@ class Actor(Sender[P], Generic[P, R]):
             max_attempts=self.spec.max_attempts if max_attempts is None else max_attempts,
             cassette=cassette,
             metadata=plain_metadata({} if metadata is None else metadata),
+            tags=check_tags(tags),
+            unique=Unique(unique) if isinstance(unique, str) else unique,
+            timeout=self.spec.timeout if timeout is None else timeout,
+            budget=self.spec.budget if budget is None else budget,
         )
-        check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority)
+        check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority, chosen.timeout)
         return Sender(self.spec, chosen)
 
 
@@ -176,6 +119,8 @@ def actor(
     max_attempts: int = 5,
     priority: int = 0,
     backoff: float = 2.0,
+    timeout: float | None = None,
+    budget: Budget | None = None,
     cassette: str | None = None,
 ) -> Callable[[Callable[P, R]], Actor[P, R]]: ...
 def actor(
@@ -187,6 +132,8 @@ def actor(
     max_attempts: int = 5,
     priority: int = 0,
     backoff: float = 2.0,
+    timeout: float | None = None,
+    budget: Budget | None = None,
     cassette: str | None = None,
     **unknown: Never,
 ) -> Actor[P, R] | Callable[[Callable[P, R]], Actor[P, R]]:
@@ -199,6 +146,8 @@ def actor(
         max_attempts: Attempts in all. Errors that no attempt can cure end the job at once.
         priority: 0 (first) to 3 (last) within the queue.
         backoff: Seconds until the second attempt; doubled for each further one, up to five minutes.
+        timeout: Seconds that one attempt may take, whatever its runs are doing; None sets no limit.
+        budget: What all attempts of a job together may use; None sets no limit.
         cassette: The cassette that its runs use when neither the send nor its surroundings name one. The row keeps it.
         unknown: Nothing; anything here is a mistake, and named.
 
@@ -208,7 +157,7 @@ def actor(
     if unknown:
         name = min(unknown)
         hint = f"; here it is {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else ""
-        known = "actor_name, queue_name, max_attempts, priority, backoff, cassette"
+        known = "actor_name, queue_name, max_attempts, priority, backoff, timeout, budget, cassette"
         raise ConfigError(f"unknown option {name!r} of jobs.actor{hint}; the options are {known}")
 
     def decorate(function: Callable[P, R]) -> Actor[P, R]:
@@ -225,25 +174,14 @@ def actor(
             max_attempts=max_attempts,
             priority=priority,
             backoff=backoff,
+            timeout=timeout,
+            budget=budget,
             cassette=cassette,
         )
         declare(spec)
         return Actor(function, spec)
 
     return decorate if fn is None else decorate(fn)
-
-
-def _check_due(delay: float, at: datetime | None) -> None:
-    if not is_seconds(delay):
-        raise ConfigError(f"delay={delay!r} must be seconds from zero")
-    if at is None:
-        return
-    if not isinstance(at, datetime):
-        raise ConfigError(f"at={at!r} must be an aware datetime")
-    if at.tzinfo is None:
-        raise ConfigError(f"at={at.isoformat()} has no time zone; use an aware datetime")
-    if delay:
-        raise ConfigError("say when a job is due with delay= or with at=, not with both")
 
 
 async def _awaited(context: JobContext, result: Awaitable[Any]) -> Any:

@@ -13,12 +13,22 @@ import dramatiq
 from aquila.errors import ConfigError
 from aquila.settings import ensure_state_dir
 from aquila.shared_server import Attachment
+from jobs.budget import Budget
 from jobs.database import Database
 from jobs.embedded import attach_valkey
 from jobs.errors import BrokerUnavailable
 from jobs.migrate import prepare
+from jobs.provider_limit import ProviderLimit
 from jobs.registry import actors
-from jobs.settings import DEFAULT_GRACE, DEFAULT_LEASE, DEFAULT_LIVE_TTL, JobsSettings, read_jobs_settings
+from jobs.settings import (
+    DEFAULT_GRACE,
+    DEFAULT_LEASE,
+    DEFAULT_LIVE_TTL,
+    KEEP_COMPLETED,
+    KEEP_DISCARDED,
+    JobsSettings,
+    read_jobs_settings,
+)
 from jobs.wire import Wire
 
 
@@ -124,6 +134,11 @@ def configure(
     lease: float = DEFAULT_LEASE,
     grace: float = DEFAULT_GRACE,
     live_ttl: float = DEFAULT_LIVE_TTL,
+    global_limits: Mapping[str, int] | None = None,
+    provider_limits: Mapping[str, ProviderLimit] | None = None,
+    budgets: Mapping[str, Budget] | None = None,
+    keep_completed: float = KEEP_COMPLETED,
+    keep_discarded: float = KEEP_DISCARDED,
     middleware: Iterable[dramatiq.Middleware] = (),
 ) -> None:
     """Choose where this process's jobs live. Call it before anything is sent, read or run.
@@ -135,6 +150,11 @@ def configure(
         lease: Seconds an attempt is held without a sign of life from its worker.
         grace: Seconds that running attempts get when the worker is asked to stop.
         live_ttl: Seconds that a live stream is kept after the end of its job.
+        global_limits: Jobs at once over all workers, by queue; None sets no limit but each worker's own.
+        provider_limits: What a provider allows in a minute, by model, `"gpt-*"` and `"*"` included; all workers share it.
+        budgets: What all jobs with a tag may use together, by tag.
+        keep_completed: Seconds that rows of completed and cancelled jobs are kept after their end. Default: 7 days.
+        keep_discarded: Seconds that rows of discarded jobs are kept after their end. Default: 30 days.
         middleware: Dramatiq middleware, called around each attempt in the worker. Its own retries are not needed.
 
     Raises:
@@ -148,6 +168,11 @@ def configure(
         lease=lease,
         grace=grace,
         live_ttl=live_ttl,
+        global_limits=global_limits,
+        provider_limits=provider_limits,
+        budgets=budgets,
+        keep_completed=keep_completed,
+        keep_discarded=keep_discarded,
     )
     with _LOCK:
         if _RUNTIME is not None:

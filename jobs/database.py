@@ -51,6 +51,8 @@ class Database:
         self.engine = open_engine(url)
         #: The URL without its password, for messages.
         self.name = self.engine.url.render_as_string(hide_password=True)
+        #: Whether it locks rows one by one; SQLite locks the whole file.
+        self.locks_rows = self.engine.dialect.name == "postgresql"
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction that only reads.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -33,6 +33,8 @@ class JobHandle:
     """One job, by its id. Works in every process that uses the same database."""
 
     job_id: str
+    #: False if the send added nothing, because this older job has the unique key.
+    created: bool = field(default=True, compare=False)
 
     def job(self) -> Job:
         """Read the whole row.
@@ -76,8 +78,11 @@ class JobHandle:
             time.sleep(wait)
         return _outcome(job)
 
-    def cancel(self) -> bool:
+    def cancel(self, reason: str | None = None) -> bool:
         """Cancel the job, running or not; False if it has ended already. What it had given is kept.
+
+        Args:
+            reason: Why, in words; kept in the row.
 
         Raises:
             JobNotFound: There is no such job.
@@ -85,7 +90,7 @@ class JobHandle:
             ConfigError: No Redis is configured and the embedded one cannot run.
         """
         used = runtime()
-        before, cancelled = used.database().write(rows.cancel, self.job_id)
+        before, cancelled = used.database().write(rows.cancel, self.job_id, reason)
         if not cancelled:
             return False
         try:
@@ -115,7 +120,7 @@ class JobHandle:
                 forget_stream(used.wire(), job)
             except BrokerUnavailable as error:
                 logger.warning("the old live stream of job %s stays: %s", self.job_id, error)
-            hand_over(used.database(), used.wire(), job)
+            hand_over(used.database(), used.wire(), [job])
         return changed
 
     async def astatus(self) -> State:
@@ -153,7 +158,7 @@ class JobHandle:
                 await anyio.sleep(wait)
         raise await to_thread.run_sync(self._too_late, await self.ajob(), timeout or 0.0)
 
-    async def acancel(self) -> bool:
+    async def acancel(self, reason: str | None = None) -> bool:
         """Do as `cancel` does.
 
         Raises:
@@ -161,7 +166,7 @@ class JobHandle:
             StorageError: The database failed.
             ConfigError: No Redis is configured and the embedded one cannot run.
         """
-        return await to_thread.run_sync(self.cancel)
+        return await to_thread.run_sync(self.cancel, reason)
 
     async def aretry(self) -> bool:
         """Do as `retry` does.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aquila.errors import ConfigError
+from jobs.budget import Budget
 from jobs.settings import QUEUE_NAME
 
 #: Priorities a job may have; the lower number goes first.
@@ -30,6 +31,10 @@ class ActorSpec:
     priority: int
     #: The first back-off in seconds; it doubles with each attempt, up to five minutes.
     backoff: float
+    #: Seconds that one attempt may take; None sets no limit.
+    timeout: float | None
+    #: What all attempts of a job together may use; None sets no limit.
+    budget: Budget | None
     cassette: str | None
 
     @property
@@ -63,7 +68,7 @@ def declare(spec: ActorSpec) -> None:
         raise ConfigError(
             f"queue_name {spec.queue_name!r} of {spec.actor_name} may hold letters, digits, '_' and '-'"
         )
-    check_options(spec.actor_name, spec.max_attempts, spec.priority)
+    check_options(spec.actor_name, spec.max_attempts, spec.priority, spec.timeout)
     if not is_seconds(spec.backoff):
         raise ConfigError(f"backoff of {spec.actor_name} is seconds from zero, not {spec.backoff!r}")
     known = _ACTORS.get(spec.actor_name)
@@ -86,7 +91,7 @@ def is_seconds(value: object) -> bool:
     )
 
 
-def check_options(actor_name: str, max_attempts: int, priority: int) -> None:
+def check_options(actor_name: str, max_attempts: int, priority: int, timeout: float | None) -> None:
     """Check what both a declaration and a send may say.
 
     Raises:
@@ -98,3 +103,5 @@ def check_options(actor_name: str, max_attempts: int, priority: int) -> None:
         raise ConfigError(
             f"priority of {actor_name} is 0 (first) to {PRIORITIES[-1]} (last), not {priority!r}"
         )
+    if timeout is not None and not (is_seconds(timeout) and timeout):
+        raise ConfigError(f"timeout of {actor_name} is seconds above zero, or None, not {timeout!r}")

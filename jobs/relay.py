@@ -3,49 +3,70 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, tuple_, update
 
 from jobs.database import Database
 from jobs.errors import BrokerUnavailable, StorageError
-from jobs.rows import Job, as_job
+from jobs.publishing import Announcement
+from jobs.rows import Job
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
-from jobs.wire import Wire, queue_of
+from jobs.wire import Wire
 
 logger = logging.getLogger("jobs")
 
 #: Rows handed over, or looked for on the wire, in one go.
-BATCH = 200
+BATCH = 500
+_ANNOUNCED = (jobs.c.id, jobs.c.epoch, jobs.c.actor_name, jobs.c.queue_name, jobs.c.priority)
 
 
-def hand_over(database: Database, wire: Wire, job: Job) -> bool:
-    """Put one available job on the wire; False, and a line in the log, if that failed. The job is kept either way."""
+def hand_over(database: Database, wire: Wire, jobs_: Sequence[Job]) -> bool:
+    """Put available jobs on the wire; False, and a line in the log, if that failed. The jobs are kept either way."""
+    if not jobs_:
+        return True
+    said = [Announcement.of(job) for job in jobs_]
     try:
-        _publish(wire, job)
-        database.write(_note_published, [job])
+        wire.publish(said)
+        database.write(_note_published, said)
     except (BrokerUnavailable, StorageError) as error:
-        logger.warning("job %s is kept and will be handed over by a worker: %s", job.job_id, error)
+        first = f"job {said[0].job_id}" if len(said) == 1 else f"{len(said)} jobs from {said[0].job_id}"
+        logger.warning("%s: kept, and will be handed over by a worker: %s", first, error)
         return False
     return True
 
 
 def relay(database: Database, wire: Wire) -> int:
-    """Hand over every available row that is not on the wire; give how many.
+    """Hand over every available row that is not on the wire; give how many. Several relays share the work.
 
     Raises:
         StorageError: The database failed.
         BrokerUnavailable: Redis does not answer.
     """
+    step = _relay_locked if database.locks_rows else _relay_unlocked
     count = 0
-    while rows := database.read(_unpublished):
-        for job in rows:
-            _publish(wire, job)
-        database.write(_note_published, rows)
-        count += len(rows)
-        if len(rows) < BATCH:
+    while found := step(database, wire):
+        count += found
+        if found < BATCH:
             break
     return count
+
+
+def _relay_locked(database: Database, wire: Wire) -> int:
+    # The rows stay locked until they are noted, so that another relay takes others. A relay that is killed in between has
+    # handed them over, and the next one does it once more, which changes nothing.
+    return database.write(_publish_and_note, wire) if database.read(_any_unpublished) else 0
+
+
+def _relay_unlocked(database: Database, wire: Wire) -> int:
+    # SQLite locks the whole file, and nobody shall wait for Redis in there.
+    said = database.read(_unpublished)
+    if said:
+        wire.publish(said)
+        database.write(_note_published, said)
+    return len(said)
 
 
 def forget_wire(database: Database) -> None:
@@ -72,59 +93,66 @@ def verify(database: Database, wire: Wire, *, older_than: float) -> int:
     rows = database.read(_published_before, older_than)
     if not rows:
         return 0
-    announced = {f"{job.job_id}.{job.epoch + 1}": job for job in rows}
-    gone = set(wire.missing((queue_of(job.queue_name, job.priority), key) for key, job in announced.items()))
-    database.write(_sort_out, rows, [job for key, job in announced.items() if key in gone])
+    gone = set(wire.missing((said.queue, said.redis_id) for said in rows))
+    database.write(_sort_out, rows, [said for said in rows if said.redis_id in gone])
     return len(gone)
 
 
-def _publish(wire: Wire, job: Job) -> None:
-    wire.publish(
-        job.job_id,
-        job.epoch + 1,
-        actor_name=job.actor_name,
-        queue_name=job.queue_name,
-        priority=job.priority,
-    )
+def _publish_and_note(connection: Connection, wire: Wire) -> int:
+    said = _unpublished(connection, locked=True)
+    if said:
+        wire.publish(said)
+        _note_published(connection, said)
+    return len(said)
 
 
-def _unpublished(connection: Connection) -> list[Job]:
+def _any_unpublished(connection: Connection) -> bool:
+    query = select(jobs.c.id).where(jobs.c.state == "available", jobs.c.published_at.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _unpublished(connection: Connection, *, locked: bool = False) -> list[Announcement]:
     query = (
-        select(jobs)
+        select(*_ANNOUNCED)
         .where(jobs.c.state == "available", jobs.c.published_at.is_(None))
         .order_by(jobs.c.priority, jobs.c.scheduled_at)
         .limit(BATCH)
     )
-    return [as_job(row) for row in connection.execute(query).mappings()]
+    return _said(connection, query.with_for_update(skip_locked=True) if locked else query)
 
 
-def _published_before(connection: Connection, seconds: float) -> list[Job]:
+def _published_before(connection: Connection, seconds: float) -> list[Announcement]:
     query = (
-        select(jobs)
+        select(*_ANNOUNCED)
         .where(jobs.c.state == "available", jobs.c.published_at < db_now(-seconds))
         .order_by(jobs.c.published_at)
         .limit(BATCH)
     )
-    return [as_job(row) for row in connection.execute(query).mappings()]
+    return _said(connection, query)
 
 
-def _note_published(connection: Connection, rows: list[Job]) -> None:
-    for job in rows:
+def _said(connection: Connection, query: Select[Any]) -> list[Announcement]:
+    return [Announcement(job_id, epoch + 1, *rest) for job_id, epoch, *rest in connection.execute(query)]
+
+
+def _note_published(connection: Connection, said: Sequence[Announcement]) -> None:
+    _mark(connection, said, db_now())
+
+
+def _sort_out(connection: Connection, seen: Sequence[Announcement], gone: Sequence[Announcement]) -> None:
+    _note_published(connection, seen)
+    _mark(connection, gone, None)
+
+
+def _mark(connection: Connection, said: Sequence[Announcement], published_at: Any) -> None:
+    for start in range(0, len(said), BATCH):
+        part = said[start : start + BATCH]
         # Not if a worker was quicker and has claimed it since.
         connection.execute(
             update(jobs)
-            .where(jobs.c.id == job.job_id, jobs.c.epoch == job.epoch, jobs.c.state == "available")
-            .values(published_at=db_now())
-        )
-
-
-def _sort_out(connection: Connection, seen: list[Job], gone: list[Job]) -> None:
-    _note_published(connection, seen)
-    for job in gone:
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job.job_id, jobs.c.epoch == job.epoch, jobs.c.state == "available")
-            .values(published_at=None)
+            .where(tuple_(jobs.c.id, jobs.c.epoch).in_([(one.job_id, one.epoch - 1) for one in part]))
+            .where(jobs.c.state == "available")
+            .values(published_at=published_at)
         )
 
 

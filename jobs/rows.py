@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -10,12 +10,15 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, case, func, insert, select, update
 
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, JobsError
 from jobs.sqltypes import db_now
 from jobs.tables import ENDED, WAITING, State, jobs
+from jobs.unique import take_key
 
 #: Columns by their names in `Job`; the others have the same name in both.
 _RENAMED = {"id": "job_id"}
+#: Ids in one `IN (...)`; every database takes that many.
+_IN_ONE_READ = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,41 @@ class NewJob:
     delay: float = 0.0
     #: When it is due, if not `delay` says it.
     at: datetime | None = None
+    tags: Sequence[str] = ()
+    #: No other job may have it at a time; see `jobs.unique`.
+    unique_key: str | None = None
+    #: Seconds for which the key is taken even if the job has ended.
+    unique_seconds: float = 0.0
+    #: Seconds that one attempt may take; None sets no limit.
+    timeout: float | None = None
+    #: What all attempts together may use: `tokens`, `cost` in US dollars.
+    budget: Mapping[str, float] | None = None
+    #: The sender's trace, as the W3C headers have it.
+    trace: Mapping[str, str] | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Give what a new row has of it."""
+        waits = self.delay > 0 or self.at is not None
+        return {
+            "id": self.job_id,
+            "actor_name": self.actor_name,
+            "queue_name": self.queue_name,
+            "arguments": dict(self.arguments),
+            "metadata": dict(self.metadata),
+            "tags": list(self.tags),
+            "priority": self.priority,
+            "cassette": self.cassette,
+            "cassette_mode": self.cassette_mode,
+            "unique_key": self.unique_key,
+            "timeout": self.timeout,
+            "budget": dict(self.budget) if self.budget else None,
+            "trace": dict(self.trace) if self.trace else None,
+            "state": "scheduled" if waits else "available",
+            "attempt": 0,
+            "max_attempts": self.max_attempts,
+            "epoch": 0,
+            "errors": [],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +87,21 @@ class Job:
     arguments: Mapping[str, Any]
     #: What was given at `send`, with what `progress` added.
     metadata: Mapping[str, Any]
+    #: Words to find and to count it by; shared budgets go by them.
+    tags: Sequence[str]
     #: 0 to 3; the lower number goes first.
     priority: int
     cassette: str | None
     #: The mode it is used in; None leaves that to the worker's environment.
     cassette_mode: str | None
+    #: The key that no other job of its actor has at the same time.
+    unique_key: str | None
+    #: Seconds that one attempt may take; None sets no limit.
+    timeout: float | None
+    #: What all attempts together may use: `tokens`, `cost` in US dollars.
+    budget: Mapping[str, float] | None
+    #: The sender's trace, as the W3C headers have it.
+    trace: Mapping[str, str] | None
     state: State
     #: Attempts made, the running one included.
     attempt: int
@@ -74,8 +122,12 @@ class Job:
     finish_reason: str | None
     #: Tokens of all runs of the last attempt.
     usage: Mapping[str, int] | None
+    #: US dollars of all attempts; None if no price is known.
+    cost: float | None
     #: One entry for each failed attempt: `attempt`, `at`, `error`, `message`; `traceback` if it is no error of Aquila's.
     errors: list[dict[str, Any]]
+    #: Why it was discarded or cancelled, in words; None before.
+    reason: str | None
     #: Seconds from the start of the attempt to the first text.
     time_to_first_chunk: float | None
     created_at: datetime
@@ -100,28 +152,33 @@ def new_id() -> str:
 
 
 def add(connection: Connection, new: NewJob) -> Job:
-    """Add a job; it is due now unless it says otherwise."""
-    waits = new.delay > 0 or new.at is not None
-    connection.execute(
-        insert(jobs).values(
-            id=new.job_id,
-            actor_name=new.actor_name,
-            queue_name=new.queue_name,
-            arguments=dict(new.arguments),
-            metadata=dict(new.metadata),
-            priority=new.priority,
-            cassette=new.cassette,
-            cassette_mode=new.cassette_mode,
-            state="scheduled" if waits else "available",
-            attempt=0,
-            max_attempts=new.max_attempts,
-            epoch=0,
-            scheduled_at=new.at if new.at is not None else db_now(new.delay),
-            errors=[],
-            created_at=db_now(),
-        )
-    )
+    """Add a job, due now unless it says otherwise; give the one that has its unique key if another has it already."""
+    if new.unique_key is not None:
+        holder = take_key(connection, new.unique_key, new.job_id, new.unique_seconds)
+        if holder != new.job_id and (known := find(connection, holder)) is not None:
+            return known
+    due = new.at if new.at is not None else db_now(new.delay)
+    connection.execute(insert(jobs).values(**new.columns(), scheduled_at=due, created_at=db_now()))
     return get(connection, new.job_id)
+
+
+def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
+    """Add jobs in one go; give each as `add` does, in the same order.
+
+    Those that are due now and have no unique key, which is nearly always all of them, take one statement.
+    """
+    plain = [new for new in many if new.unique_key is None and new.at is None and not new.delay]
+    if plain:
+        now = connection.execute(select(db_now())).scalar_one()
+        moments = {"scheduled_at": now, "created_at": now}
+        connection.execute(insert(jobs), [{**new.columns(), **moments} for new in plain])
+    wanted = [new.job_id for new in plain]
+    rest = set(wanted)
+    added = {new.job_id: add(connection, new) for new in many if new.job_id not in rest}
+    for start in range(0, len(wanted), _IN_ONE_READ):
+        query = select(jobs).where(jobs.c.id.in_(wanted[start : start + _IN_ONE_READ]))
+        added |= {str(row["id"]): as_job(row) for row in connection.execute(query).mappings()}
+    return [added[new.job_id] for new in many]
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
@@ -165,8 +222,13 @@ def latest(connection: Connection, *, state: State | None = None, limit: int = 2
     return [as_job(row) for row in connection.execute(query).mappings()]
 
 
-def cancel(connection: Connection, job_id: str) -> tuple[Job, bool]:
+def cancel(connection: Connection, job_id: str, reason: str | None = None) -> tuple[Job, bool]:
     """Cancel a job that has not ended; give the job as it was before, and whether this call cancelled it.
+
+    Args:
+        connection: A transaction that writes.
+        job_id: The job.
+        reason: Why, in words; kept in the row.
 
     Raises:
         JobNotFound: There is none.
@@ -176,7 +238,7 @@ def cancel(connection: Connection, job_id: str) -> tuple[Job, bool]:
         changed = connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state == before.state, jobs.c.epoch == before.epoch)
-            .values(state="cancelled", ended_at=db_now(), lease_until=None)
+            .values(state="cancelled", ended_at=db_now(), lease_until=None, reason=reason)
         )
         if changed.rowcount == 1:
             return before, True
@@ -192,8 +254,11 @@ def run_again(connection: Connection, job_id: str) -> tuple[Job, bool]:
 
     Raises:
         JobNotFound: There is none.
+        JobsError: Another job has its unique key by now.
     """
-    get(connection, job_id)
+    job = get(connection, job_id)
+    if job.unique_key is not None and (holder := take_key(connection, job.unique_key, job_id, 0.0)) != job_id:
+        raise JobsError(f"job {job_id} cannot run again: job {holder} has its unique key {job.unique_key!r}")
     spent = jobs.c.attempt >= jobs.c.max_attempts
     changed = connection.execute(
         update(jobs)
@@ -203,6 +268,7 @@ def run_again(connection: Connection, job_id: str) -> tuple[Job, bool]:
             scheduled_at=db_now(),
             published_at=None,
             ended_at=None,
+            reason=None,
             max_attempts=case((spent, jobs.c.attempt + 1), else_=jobs.c.max_attempts),
         )
     )

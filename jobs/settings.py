@@ -10,6 +10,8 @@ from pathlib import Path
 
 from aquila.errors import ConfigError
 from aquila.settings import read_settings
+from jobs.budget import Budget
+from jobs.provider_limit import ProviderLimit
 
 #: Jobs at once, by queue, in one worker process; a queue that an actor names and this leaves out gets the same.
 DEFAULT_QUEUES: Mapping[str, int] = {"default": 10, "llm": 10}
@@ -18,6 +20,8 @@ DEFAULT_LIMIT = 10
 DEFAULT_LEASE = 15.0
 DEFAULT_GRACE = 10.0
 DEFAULT_LIVE_TTL = 3600.0
+KEEP_COMPLETED = 7 * 86_400.0
+KEEP_DISCARDED = 30 * 86_400.0
 #: Other drivers and spellings of the same databases, all served by one synchronous engine.
 DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -49,6 +53,15 @@ class JobsSettings:
     grace: float
     #: Seconds that a live stream is kept after the end of its job.
     live_ttl: float
+    #: Jobs at once over all workers, by queue.
+    global_limits: Mapping[str, int]
+    #: What a provider allows in a minute, by model.
+    provider_limits: Mapping[str, ProviderLimit]
+    #: What all jobs with a tag may use together.
+    budgets: Mapping[str, Budget]
+    #: Seconds that rows are kept after their end: completed and cancelled ones, and discarded ones.
+    keep_completed: float
+    keep_discarded: float
 
 
 def read_jobs_settings(
@@ -59,6 +72,11 @@ def read_jobs_settings(
     lease: float = DEFAULT_LEASE,
     grace: float = DEFAULT_GRACE,
     live_ttl: float = DEFAULT_LIVE_TTL,
+    global_limits: Mapping[str, int] | None = None,
+    provider_limits: Mapping[str, ProviderLimit] | None = None,
+    budgets: Mapping[str, Budget] | None = None,
+    keep_completed: float = KEEP_COMPLETED,
+    keep_discarded: float = KEEP_DISCARDED,
     environ: Mapping[str, str] | None = None,
 ) -> JobsSettings:
     """Fill in what was not chosen from the environment.
@@ -70,6 +88,11 @@ def read_jobs_settings(
         lease: Seconds an attempt is held without a sign of life.
         grace: Seconds that running attempts get when the worker is asked to stop.
         live_ttl: Seconds that a live stream is kept after the end of its job.
+        global_limits: Jobs at once over all workers, by queue.
+        provider_limits: What a provider allows in a minute, by model.
+        budgets: What all jobs with a tag may use together.
+        keep_completed: Seconds that rows of completed and cancelled jobs are kept after their end.
+        keep_discarded: Seconds that rows of discarded jobs are kept after their end.
         environ: The variables; None means this process's own.
 
     Raises:
@@ -80,6 +103,10 @@ def read_jobs_settings(
     chosen = database_url or env.get("AQUILA_DATABASE_URL") or env.get("DATABASE_URL") or None
     if lease <= 0 or grace < 0 or live_ttl <= 0:
         raise ConfigError("lease and live_ttl are seconds above zero, grace is seconds from zero")
+    if keep_completed <= 0 or keep_discarded <= 0:
+        raise ConfigError(
+            "keep_completed and keep_discarded are seconds above zero; math.inf keeps rows for ever"
+        )
     return JobsSettings(
         database_url=sync_url(chosen) if chosen else f"sqlite:///{state_dir / 'aquila.db'}",
         own_database=chosen is None,
@@ -89,6 +116,11 @@ def read_jobs_settings(
         lease=lease,
         grace=grace,
         live_ttl=live_ttl,
+        global_limits=check_queues(global_limits or {}),
+        provider_limits=dict(provider_limits or {}),
+        budgets=dict(budgets or {}),
+        keep_completed=keep_completed,
+        keep_discarded=keep_discarded,
     )
 
 

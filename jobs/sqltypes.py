@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, Text, literal
+from sqlalchemy import DateTime, Dialect, Float, String, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -38,17 +38,34 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def storable(text: str) -> str:
+    """Replace what PostgreSQL or UTF-8 cannot hold, NUL and half surrogates, by U+FFFD."""
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class SafeText(TypeDecorator[str]):
-    """Text from a model: what PostgreSQL or UTF-8 cannot hold (NUL, half surrogates) becomes U+FFFD."""
+    """Text from a model: what cannot be stored becomes U+FFFD."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace what cannot be stored; a result that fails to be stored would be a result lost."""
-        if value is None:
-            return None
-        return value.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return None if value is None else storable(value)
+
+
+class SafeString(TypeDecorator[str]):
+    """A short text from a model or a host: what cannot be stored becomes U+FFFD, what is too long is cut.
+
+    PostgreSQL refuses a text that is longer than its column, SQLite does not look. Not for keys, which must not be cut.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what cannot be stored, and cut what is too long."""
+        return None if value is None else storable(value)[: self.impl_instance.length]
 
 
 class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function it is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import DecodeError
 
 from jobs.errors import BrokerUnavailable
+from jobs.publishing import ENQUEUE, Announcement, enqueue_calls, queue_of
 from jobs.redis_client import connect, unavailable
 from jobs.registry import PRIORITIES, ActorSpec
 
@@ -39,6 +40,7 @@ class Wire:
         #: Where wake-ups and cancellations are published.
         self.channel = f"{self.namespace}:news"
         self.client = connect(url)
+        self._enqueue = self.client.register_script(ENQUEUE)
         self._lease_ms = int(lease * 1000)
         #: Redis ids of the messages that this process has taken and not settled.
         self._taken: set[str] = set()
@@ -64,28 +66,27 @@ class Wire:
             options={},
         )
 
-    def publish(self, job_id: str, epoch: int, *, actor_name: str, queue_name: str, priority: int) -> None:
-        """Hand a job's next attempt over and wake a worker. Handing it over again changes nothing.
+    def publish(self, many: Sequence[Announcement]) -> None:
+        """Hand attempts over and wake the workers. Handing one over again changes nothing.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        name = queue_of(queue_name, priority)
-        redis_id = f"{job_id}.{epoch}"
-        message: dramatiq.Message[Any] = dramatiq.Message(
-            queue_name=name,
-            actor_name=actor_name,
-            args=(job_id, epoch),
-            kwargs={},
-            options={"redis_message_id": redis_id},
-            message_id=job_id,
-        )
+        pairs = [(said, said.message()) for said in many]
         with self.translated():
-            if not self.client.hexists(f"{self.namespace}:{name}.msgs", redis_id):
-                self.broker.emit_before("enqueue", message, None)
-                self.broker.do_enqueue(name, redis_id, message.encode())
-                self.broker.emit_after("enqueue", message, None)
-            self.client.publish(self.channel, f"wake:{queue_name}")
+            self._emit("emit_before", pairs)
+            pipe = self.client.pipeline(transaction=False)
+            for arguments in enqueue_calls(pairs):
+                self._enqueue(keys=[self.namespace], args=arguments, client=pipe)
+            for queue_name in dict.fromkeys(said.queue_name for said in many):
+                pipe.publish(self.channel, f"wake:{queue_name}")
+            pipe.execute()
+            self._emit("emit_after", pairs)
+
+    def _emit(self, how: str, pairs: Sequence[tuple[Announcement, dramatiq.Message[Any]]]) -> None:
+        if self.broker.middleware:
+            for _, message in pairs:
+                getattr(self.broker, how)("enqueue", message, None)
 
     def tell(self, news: str) -> None:
         """Publish a line to every worker: `wake:QUEUE` or `cancel:JOB`.
@@ -229,11 +230,6 @@ class Wire:
             yield
         except redis.RedisError as error:
             raise BrokerUnavailable(unavailable(error, self.url)) from error
-
-
-def queue_of(queue_name: str, priority: int) -> str:
-    """Give the name in Redis of a queue's part for one priority."""
-    return queue_name if priority == 0 else f"{queue_name}.{priority}"
 
 
 def _decoded(payloads: Iterable[bytes | None]) -> Iterator[dramatiq.Message[Any]]:

@@ -1,0 +1,58 @@
+"""`Budget`: what a job, or all jobs with a tag, may use. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from aquila.errors import ConfigError
+
+Per = Literal["day", "month", "ever"]
+#: How the name of a period is made of a moment; all times are UTC.
+_PERIODS: Mapping[str, str] = {"day": "%Y-%m-%d", "month": "%Y-%m", "ever": ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Tokens and money, of which the scarcer one ends it. At least one of the two is set."""
+
+    #: Tokens in all, of prompts and answers; None sets no limit.
+    tokens: int | None = None
+    #: US dollars in all; None sets no limit. It needs the extra `prices` and models whose price is known.
+    cost: float | None = None
+    #: How soon a tag's budget is fresh again, by the UTC calendar. A job's own budget is for all its attempts together.
+    per: Per = "ever"
+
+    def __post_init__(self) -> None:
+        if self.tokens is None and self.cost is None:
+            raise ConfigError("a budget sets tokens= or cost= or both")
+        for name in ("tokens", "cost"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
+                raise ConfigError(f"{name}={value!r} of a budget must be a number above zero")
+        if self.per not in _PERIODS:
+            raise ConfigError(f"per={self.per!r} of a budget must be one of {', '.join(_PERIODS)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what the row keeps."""
+        return {name: value for name, value in asdict(self).items() if value is not None and name != "per"}
+
+    def period(self, now: datetime) -> str:
+        """Give the name of the period that a moment lies in; empty for one that never ends."""
+        return now.strftime(_PERIODS[self.per])
+
+    def exceeded(self, tokens: int, cost: float | None) -> str | None:
+        """Say in words which part is used up; None while there is some left."""
+        if self.tokens is not None and tokens >= self.tokens:
+            return f"{tokens} of {self.tokens} tokens are used"
+        if self.cost is not None and cost is not None and cost >= self.cost:
+            return f"{cost:.4g} of {self.cost:.4g} US dollars are used"
+        return None
+
+
+def job_budget(stored: Mapping[str, Any] | None) -> Budget | None:
+    """Make a job's budget from what its row keeps."""
+    return Budget(**stored) if stored else None
