@@ -42,9 +42,9 @@ check: $(STAMP)  ## Lint, types, import direction, the cassettes, the code block
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-soak: $(STAMP)  ## Send a thousand jobs through a storm of faults
-	@echo "==> The soak: workers and servers are killed, paused and emptied; about three minutes"
-	@$(BIN)/python soak/jobs.py
+soak: $(STAMP)  ## Send two thousand jobs through storms of faults, on SQLite and on PostgreSQL
+	@echo "==> The soak: workers, servers and databases are killed, paused and emptied; about five minutes"
+	@$(BIN)/python soak/jobs.py --database sqlite && $(BIN)/python soak/jobs.py --database postgresql
 
 bench: $(STAMP)  ## Measure Aquila against its peers, in one run (7 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }

@@ -16,6 +16,7 @@ from jobs.cassettes import cassette_of_call
 from jobs.context import JobContext, current, running
 from jobs.registry import ActorSpec, check_options, declare
 from jobs.sending import Sender, SendOptions, check_due, check_tags
+from jobs.stock import note_stock_command
 from jobs.unique import Unique
 
 P = ParamSpec("P")
@@ -179,6 +180,7 @@ def actor(
             cassette=cassette,
         )
         declare(spec)
+        note_stock_command(function.__module__)
         return Actor(function, spec)
 
     return decorate if fn is None else decorate(fn)

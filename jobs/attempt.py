@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+from sqlalchemy import Connection
 
 from aquila.errors import AquilaError
 from aquila.sink.ambient import ambient
@@ -24,11 +25,12 @@ from jobs.channel import Channel, LiveWriter
 from jobs.claims import Claim
 from jobs.context import JobContext, running
 from jobs.database import Database
-from jobs.errors import JobsError, StorageError
+from jobs.errors import JobsError, JobTimeout, StorageError
+from jobs.group_commit import GroupCommit
 from jobs.lease import Health, Held, LeaseKeeper
 from jobs.middleware import Hooks
 from jobs.outcome import Errored, Finished, Interrupted, Outcome
-from jobs.policy import Again, decide, leaf
+from jobs.policy import Again, GiveUp, decide, leaf
 from jobs.registry import ActorSpec
 from jobs.rows import Job
 from jobs.threads import Threads
@@ -46,6 +48,7 @@ class Desk:
     """What the attempts of one worker process share."""
 
     database: Database
+    writes: GroupCommit
     live: LiveWriter
     keeper: LeaseKeeper
     health: Health
@@ -93,6 +96,9 @@ class Attempt:
         await self._hooks.after(outcome)
 
     async def _perform(self, held: Held) -> Outcome:
+        seconds = self._job.timeout
+        if seconds is not None:
+            held.scope.deadline = anyio.current_time() + seconds
         with held.scope:
             try:
                 output, result = stored_forms(await self._call(), self._channel.text)
@@ -102,12 +108,15 @@ class Attempt:
                     raise
                 return Errored(RuntimeError(f"the actor cancelled itself: {error!r}"))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - stored in the row, whatever it is
-                if held.reason is not None:
-                    # What clean-up raised while the attempt was being cancelled is not why it ended.
-                    logger.warning("job %s raised while it was interrupted: %r", self._job.job_id, error)
-                    return Interrupted(held.reason)
-                return Errored(error)
-        return Interrupted(held.reason or "lost")
+                if not held.scope.cancel_called:
+                    return Errored(error)
+                # What clean-up raised while the attempt was being cancelled is not why it ended.
+                logger.warning("job %s raised while it was interrupted: %r", self._job.job_id, error)
+        if held.reason is None and held.error is None and seconds is not None:
+            held.error = JobTimeout(
+                f"the attempt took longer than its timeout of {seconds:g} s", seconds=seconds
+            )
+        return Errored(held.error) if held.error is not None else Interrupted(held.reason or "lost")
 
     async def _call(self) -> Any:
         await self._hooks.before()
@@ -128,7 +137,7 @@ class Attempt:
 
     async def _report(self, values: Mapping[str, Any]) -> None:
         plain = plain_result(dict(values))
-        if not await self._desk.database.awrite(claims.add_metadata, self._claim, plain):
+        if not await self._desk.writes.write(claims.add_metadata, self._claim, plain):
             raise JobsError(
                 f"job {self._job.job_id} is no longer held by this attempt; its progress is not stored"
             )
@@ -175,27 +184,41 @@ class Attempt:
             max_attempts=self._job.max_attempts,
             backoff=self._spec.backoff,
             jitter=random.random(),  # noqa: S311 - it spreads retries, it hides nothing
-        )
-        delay = verdict.delay if isinstance(verdict, Again) else None
-        captured = self._sink.captured()
-        kept = await self._write(
-            partial(claims.fail, held=self._claim, error=error, trace=trace, delay=delay, captured=captured)
+            age=(self._job.started_at or self._job.created_at).timestamp() - self._job.created_at.timestamp(),
         )
         said = {"error": type(error).__name__, "message": str(error)}
-        if not kept:
+        if not await self._write(self._failure(verdict, error, trace)):
             self._say(GIVEN_UP)
         elif isinstance(verdict, Again):
             self._channel.append("retry", {**said, "delay": verdict.delay})
             await self._desk.live.flush()
-            self._say(f"failed, again in {verdict.delay:.1f} s: {said['error']}: {said['message']}")
+            how = "failed, again" if verdict.counts else "waits, again"
+            self._say(f"{how} in {verdict.delay:.1f} s: {said['error']}: {said['message']}")
         else:
             await self._desk.live.end(self._channel, "failed", said)
             self._say(f"discarded, {verdict.reason}: {said['error']}: {said['message']}")
 
-    async def _write(self, work: Callable[..., bool]) -> bool:
+    def _failure(
+        self, verdict: Again | GiveUp, error: BaseException, trace: str | None
+    ) -> Callable[[Connection], bool]:
+        again = verdict if isinstance(verdict, Again) else None
+        if again is not None and not again.counts:
+            why = f"{type(error).__name__}: {error}"
+            return partial(claims.wait, held=self._claim, delay=again.delay, why=why)
+        return partial(
+            claims.fail,
+            held=self._claim,
+            error=error,
+            trace=trace,
+            delay=again.delay if again is not None else None,
+            reason=verdict.reason if isinstance(verdict, GiveUp) else None,
+            captured=self._sink.captured(),
+        )
+
+    async def _write(self, work: Callable[[Connection], bool]) -> bool:
         while True:
             try:
-                return await self._desk.database.awrite(work)
+                return await self._desk.writes.write(work)
             except StorageError as error:
                 # The epoch makes a late write safe: it is refused if somebody else has the job by then.
                 self._desk.health.failed()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import dramatiq
 
@@ -27,6 +28,7 @@ from jobs.settings import (
     KEEP_COMPLETED,
     KEEP_DISCARDED,
     JobsSettings,
+    check_clocks,
     read_jobs_settings,
 )
 from jobs.wire import Wire
@@ -180,6 +182,23 @@ def configure(
                 "the jobs are in use or configured already; call jobs.configure(...) first and once"
             )
         _RUNTIME = Runtime(settings, middleware)
+
+
+def override(*, lease: float | None = None, grace: float | None = None) -> None:
+    """Change clocks of this process's runtime before it is used: a command line goes before what a module configures.
+
+    Args:
+        lease: Seconds; None leaves it as it is.
+        grace: Seconds; None leaves it as it is.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    used = runtime()
+    lease = used.settings.lease if lease is None else lease
+    grace = used.settings.grace if grace is None else grace
+    check_clocks(lease=lease, grace=grace, live_ttl=used.settings.live_ttl)
+    used.settings = replace(used.settings, lease=lease, grace=grace)
 
 
 def runtime() -> Runtime:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from jobs.rows import Job, find, get
 from jobs.sqltypes import db_now
@@ -16,6 +16,8 @@ from jobs.tables import jobs
 TRACE_LENGTH = 4000
 #: The metadata's key for why a waiting job is not run; it is gone once the job is claimed.
 WAITS = "aquila.waits"
+#: Characters of it.
+WHY_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,15 @@ class Captured:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What came of renewing: ids with epochs."""
+
+    renewed: set[tuple[str, int]]
+    #: What is this worker's, renewed or not.
+    held: set[tuple[str, int]]
+
+
 def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease: float) -> Claim | None:
     """Take a job to run its attempt `epoch`; None if it is not there to be taken.
 
@@ -88,26 +99,27 @@ def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease
     return Claim(job, worker_id)
 
 
-def renew(
-    connection: Connection, worker_id: str, held: Collection[tuple[str, int]], lease: float
-) -> set[tuple[str, int]]:
-    """Renew the leases of `held` in one statement; give those that are still this worker's."""
-    mine = (jobs.c.worker_id == worker_id) & (jobs.c.state == "executing")
-    if held:
-        connection.execute(
-            update(jobs)
-            .where(mine, tuple_(jobs.c.id, jobs.c.epoch).in_(held))
-            .values(lease_until=db_now(lease))
-        )
-    rows = connection.execute(select(jobs.c.id, jobs.c.epoch).where(mine))
-    return {(str(job_id), int(epoch)) for job_id, epoch in rows}
+def renew(connection: Connection, worker_id: str, held: Collection[tuple[str, int]], lease: float) -> Renewal:
+    """Renew the leases of `held` in one statement.
+
+    A row that is locked is left for the next time: its holder stores something, or somebody cancels the job. Waiting for one
+    would hold up the leases of all others, and make a deadlock with a transaction that waits for one of them.
+    """
+    mine = select(jobs.c.id, jobs.c.epoch).where(jobs.c.worker_id == worker_id, jobs.c.state == "executing")
+    free = _keys(connection, mine.with_for_update(skip_locked=True)).intersection(held)
+    if free:
+        ids = [job_id for job_id, _ in free]
+        connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(lease_until=db_now(lease)))
+    return Renewal(renewed=free, held=_keys(connection, mine))
 
 
 def complete(
     connection: Connection, held: Claim, *, output: str | None, result: Any, captured: Captured
 ) -> bool:
     """Store the result; False if the claim is stale and nothing was written."""
-    return _finish(connection, held, state="completed", output=output, result=result, **captured.columns())
+    done = _finish(connection, held, state="completed", output=output, result=result, **captured.columns())
+    # Refused too if it is stored, and the database's answer to that was lost.
+    return done or _is_completed(connection, held)
 
 
 def fail(
@@ -117,6 +129,7 @@ def fail(
     *,
     trace: str | None = None,
     delay: float | None,
+    reason: str | None = None,
     captured: Captured,
 ) -> bool:
     """Store a failed attempt; False if the claim is stale and nothing was written.
@@ -127,6 +140,7 @@ def fail(
         error: What the actor raised.
         trace: Its traceback; its end is kept.
         delay: Seconds until the next attempt; None discards the job.
+        reason: Why it is discarded, in words.
         captured: What had come.
     """
     entry = error_entry(held.job.attempt, type(error).__name__, str(error))
@@ -135,13 +149,27 @@ def fail(
     errors = [*get(connection, held.job.job_id).errors, {**entry, "at": _now(connection)}]
     common = {"errors": errors, "output": captured.text or None, **captured.columns()}
     if delay is None:
-        return _finish(connection, held, state="discarded", **common)
+        return _finish(connection, held, state="discarded", reason=reason, **common)
     return _leave(connection, held, state="retryable", scheduled_at=db_now(delay), **common)
 
 
 def release(connection: Connection, held: Claim) -> bool:
     """Give the job back as if this attempt had not been; False if the claim is stale."""
     return _leave(connection, held, state="available", attempt=jobs.c.attempt - 1)
+
+
+def wait(connection: Connection, held: Claim, *, delay: float, why: str) -> bool:
+    """Put a job off that has to wait for somebody else; it costs no attempt. False if the claim is stale.
+
+    Args:
+        connection: A transaction that writes.
+        held: The claim.
+        delay: Seconds until it is due again.
+        why: Kept in the row until the job is claimed.
+    """
+    known = {**get(connection, held.job.job_id).metadata, WAITS: why[:WHY_LENGTH]}
+    later = {"state": "retryable", "scheduled_at": db_now(delay), "metadata": known}
+    return _leave(connection, held, attempt=jobs.c.attempt - 1, **later)
 
 
 def keep_partial(connection: Connection, held: Claim, captured: Captured) -> bool:
@@ -194,6 +222,10 @@ def postpone(connection: Connection, job_id: str, epoch: int, delay: float, why:
     return True
 
 
+def _keys(connection: Connection, query: Select[Any]) -> set[tuple[str, int]]:
+    return {(str(job_id), int(epoch)) for job_id, epoch in connection.execute(query)}
+
+
 def error_entry(attempt: int, error: str, message: str) -> dict[str, Any]:
     """Make an entry of a row's `errors`, without its time."""
     return {"attempt": attempt, "error": error, "message": _storable(message[:2000])}
@@ -214,6 +246,12 @@ def _mine(held: Claim) -> ColumnElement[bool]:
         & (jobs.c.worker_id == held.worker_id)
         & (jobs.c.state == "executing")
     )
+
+
+def _is_completed(connection: Connection, held: Claim) -> bool:
+    job = find(connection, held.job.job_id)
+    mine = ("completed", held.job.epoch, held.worker_id)
+    return job is not None and (job.state, job.epoch, job.worker_id) == mine
 
 
 def _finish(connection: Connection, held: Claim, **values: Any) -> bool:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from anyio import to_thread
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from aquila.errors import AquilaError, ConfigError
 from jobs.errors import StorageError
+from jobs.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Database:
             StorageError: The database failed.
             ConfigError: Its tables are missing.
         """
-        return await to_thread.run_sync(partial(self.read, work, *args, **kwargs))
+        return await in_thread(partial(self.read, work, *args, **kwargs))
 
     async def awrite(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -96,7 +96,7 @@ class Database:
             StorageError: The database failed, and nothing is written.
             ConfigError: Its tables are missing.
         """
-        return await to_thread.run_sync(partial(self.write, work, *args, **kwargs))
+        return await in_thread(partial(self.write, work, *args, **kwargs))
 
     def close(self) -> None:
         """Close the pooled connections."""

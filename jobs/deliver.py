@@ -9,13 +9,13 @@ from typing import Any
 
 import anyio
 import dramatiq
-from anyio import to_thread
 
 from jobs import claims
 from jobs.attempt import STORE_AGAIN, Attempt, Desk
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.middleware import Hooks
 from jobs.registry import ActorSpec, actors
+from jobs.threads import in_thread
 from jobs.wire import Wire
 
 logger = logging.getLogger("jobs")
@@ -62,7 +62,7 @@ class Delivery:
         self, message: dramatiq.Message[Any], spec: ActorSpec, job_id: str, epoch: int, since: float
     ) -> None:
         desk = self._desk
-        claim = await desk.database.awrite(claims.claim, job_id, epoch, desk.worker_id, desk.keeper.lease)
+        claim = await desk.writes.write(claims.claim, job_id, epoch, desk.worker_id, desk.keeper.lease)
         if claim is not None:
             await Attempt(desk, spec, claim, Hooks(self._wire, message), since=since).run()
 
@@ -73,13 +73,13 @@ class Delivery:
                 f"no actor {message.actor_name!r} here, its jobs wait: name its module, `aquila worker MODULE`"
             )
         why = f"no worker here knows actor {message.actor_name!r}; run `aquila worker MODULE`"
-        await self._desk.database.awrite(claims.postpone, job_id, epoch, OFFER_AGAIN, why)
+        await self._desk.writes.write(claims.postpone, job_id, epoch, OFFER_AGAIN, why)
 
     async def _settle(
         self, how: Callable[[dramatiq.Message[Any]], None], message: dramatiq.Message[Any]
     ) -> None:
         try:
-            await to_thread.run_sync(how, message)
+            await in_thread(how, message)
         except BrokerUnavailable as error:
             # It comes back when this process is gone, and then finds nothing to claim.
             logger.warning("message %s stays on the wire: %s", message.options["redis_message_id"], error)

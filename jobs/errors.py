@@ -5,6 +5,8 @@ JobsError                 below aquila.AquilaError
 ├── StorageError          the database cannot be reached, read or written
 ├── BrokerUnavailable     Redis does not answer
 ├── JobNotFound           no job has that id
+├── JobTimeout            an attempt took longer than the job's own timeout
+├── BudgetExceeded        what the job or its tag may use is used up
 ├── JobFailed             the job was discarded: its stored error
 │   └── JobCancelled      ... or cancelled
 └── ResultTimeout         the job had not ended in time
@@ -36,6 +38,21 @@ class BrokerUnavailable(JobsError):
 
 class JobNotFound(JobsError):
     """No job has that id, or more than one begins with that prefix."""
+
+
+class JobTimeout(JobsError):
+    """An attempt took longer than the job's `timeout`. Another attempt may be quicker."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, seconds: float, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        #: The job's timeout, in seconds.
+        self.seconds = seconds
+
+
+class BudgetExceeded(JobsError):
+    """What the job, or all jobs with a tag, may use is used up; the text so far is kept."""
 
 
 class JobFailed(JobsError):

@@ -52,11 +52,19 @@ class Held:
         #: On the monotonic clock.
         self.safe_until = safe_until
         self.reason: Reason | None = None
+        #: What the attempt is to fail with, if it was ended for a fault of its own.
+        self.error: BaseException | None = None
 
     def interrupt(self, reason: Reason) -> None:
-        """Cancel the attempt; the first reason counts."""
-        if self.reason is None:
+        """Cancel the attempt; the first word counts."""
+        if self.reason is None and self.error is None:
             self.reason = reason
+            self.scope.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """Cancel the attempt and let it fail with `error`; the first word counts."""
+        if self.reason is None and self.error is None:
+            self.error = error
             self.scope.cancel()
 
 
@@ -121,11 +129,11 @@ class LeaseKeeper:
                 await anyio.sleep(self.lease / 3 if renewed else min(self.lease / 10, 1.0))
 
     async def renew(self) -> bool:
-        """Renew once; False if the database failed. Attempts whose row is no longer ours are ended."""
+        """Renew once; False if a lease could not be renewed. Attempts whose row is no longer ours are ended."""
         asked = self._clock()
         keys = list(self._held)
         try:
-            kept = await self._database.awrite(_renew, self._worker_id, keys, self.lease)
+            now = await self._database.awrite(_renew, self._worker_id, keys, self.lease)
         except StorageError as error:
             self._health.failed()
             logger.warning("leases could not be renewed: %s", error)
@@ -134,11 +142,14 @@ class LeaseKeeper:
             held = self._held.get(key)
             if held is None:
                 continue
-            if key in kept:
+            if key in now.renewed:
                 held.safe_until = asked + SAFE_PART * self.lease
-            else:
+            elif key not in now.held:
                 held.interrupt("lost")
-        return True
+        if self._clock() - asked > self.lease / 3:
+            # It hung, and others could not renew either.
+            self._health.failed()
+        return now.renewed.issuperset(now.held.intersection(keys))
 
     async def _watch(self) -> None:
         while True:
@@ -151,6 +162,6 @@ class LeaseKeeper:
 
 def _renew(
     connection: Connection, worker_id: str, keys: list[tuple[str, int]], lease: float
-) -> set[tuple[str, int]]:
+) -> claims.Renewal:
     census.seen(connection, worker_id, lease)
     return claims.renew(connection, worker_id, keys, lease)

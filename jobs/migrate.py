@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from aquila.errors import ConfigError
 from jobs.database import Database
@@ -13,6 +13,8 @@ from jobs.tables import VERSION_TABLE, databases
 
 #: The newest migration. Written here so that a start on a migrated database need not import alembic (0.3 s).
 HEAD = "0003"
+#: PostgreSQL's advisory lock of the process that migrates: "aquila" as a number.
+UPGRADE_LOCK = 0x617175696C61
 
 
 def prepare(database: Database, *, own: bool) -> str:
@@ -62,6 +64,9 @@ def version_problem(version: str | None, name: str) -> str:
 
 
 def _upgrade(connection: Connection, name: str) -> bool:
+    if connection.dialect.name == "postgresql":
+        # Here two could make the same table at once, and one would fail; on SQLite the second waits anyway.
+        connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
     # Asked again inside the write: of two processes that start together, one migrates and the other sees it done.
     version = current_version(connection)
     if version == HEAD:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -101,8 +102,7 @@ def read_jobs_settings(
     env = os.environ if environ is None else environ
     state_dir = read_settings(environ).state_dir
     chosen = database_url or env.get("AQUILA_DATABASE_URL") or env.get("DATABASE_URL") or None
-    if lease <= 0 or grace < 0 or live_ttl <= 0:
-        raise ConfigError("lease and live_ttl are seconds above zero, grace is seconds from zero")
+    check_clocks(lease=lease, grace=grace, live_ttl=live_ttl)
     if keep_completed <= 0 or keep_discarded <= 0:
         raise ConfigError(
             "keep_completed and keep_discarded are seconds above zero; math.inf keeps rows for ever"
@@ -122,6 +122,22 @@ def read_jobs_settings(
         keep_completed=keep_completed,
         keep_discarded=keep_discarded,
     )
+
+
+def check_clocks(*, lease: float, grace: float, live_ttl: float) -> None:
+    """Check the clocks of a runtime.
+
+    Raises:
+        ConfigError: One cannot be used.
+    """
+    for name, seconds, least in (
+        ("lease", lease, "above"),
+        ("grace", grace, "from"),
+        ("live_ttl", live_ttl, "above"),
+    ):
+        fits = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+        if not fits or seconds < 0 or (seconds == 0 and least == "above"):
+            raise ConfigError(f"{name}={seconds!r} must be seconds {least} zero")
 
 
 def sync_url(url: str) -> str:

@@ -63,9 +63,13 @@ class SafeString(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace what cannot be stored, and cut what is too long."""
-        return None if value is None else storable(value)[: self.impl_instance.length]
+        return None if value is None else storable(value)[: self.length]
 
 
 class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function it is

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from jobs.cursor import Position
+from jobs.cursor import Position, format_position, parse_position
 
 #: What a tail holds at most for readers that are behind; one that needs older records reads them from Redis.
 MAX_RECORDS = 512
@@ -20,7 +20,19 @@ class Record(NamedTuple):
     """One entry of a live stream, as Redis gave it."""
 
     position: Position
-    fields: Mapping[bytes, bytes]
+    kind: str
+    attempt: int
+    #: JSON.
+    data: bytes
+    #: Where each of the fragments begins of which it was joined; None if it is as it was written.
+    marks: bytes | None = None
+
+
+def parse_record(key: bytes, fields: Mapping[bytes, bytes]) -> Record:
+    """Read an entry as `jobs.live` and `jobs.snapshot` write it: its kind, with attempt and JSON."""
+    kind, said = next(iter(fields.items()))
+    attempt, _, data = said.partition(b" ")
+    return Record(parse_position(key), kind.decode(), int(attempt), data, fields.get(b"marks"))
 
 
 class TailReader:
@@ -40,18 +52,20 @@ class Tail:
         self.floor = start
         #: The last record that has come.
         self.last = start
+        #: The same as Redis writes it.
+        self.last_id = format_position(start).encode()
         #: Weak: a reader that is dropped without being closed is read for no longer.
         self.readers: WeakKeyDictionary[TailReader, None] = WeakKeyDictionary()
         self._records: list[Record] = []
         self._positions: list[Position] = []
         self._bytes = 0
 
-    def take(self, records: Sequence[Record]) -> None:
+    def take(self, records: Sequence[Record], last_id: bytes) -> None:
         """Add what has come, in its order, and wake the readers."""
         self._records += records
         self._positions += [record.position for record in records]
-        self._bytes += sum(_size(record) for record in records)
-        self.last = self._positions[-1]
+        self._bytes += sum(len(record.data) for record in records)
+        self.last, self.last_id = self._positions[-1], last_id
         if len(self._records) > SPARE:
             self._trim()
         for reader in list(self.readers):
@@ -65,16 +79,13 @@ class Tail:
         return self._records[start : start + limit]
 
     def _trim(self) -> None:
-        self._drop(bisect_right(self._positions, min(reader.position for reader in self.readers)))
+        slowest = min((reader.position for reader in self.readers), default=self.last)
+        self._drop(bisect_right(self._positions, slowest))
         while len(self._records) > MAX_RECORDS or (self._bytes > MAX_BYTES and self._records):
             self._drop((len(self._records) + 1) // 2)
 
     def _drop(self, count: int) -> None:
         if count:
             self.floor = self._positions[count - 1]
-            self._bytes -= sum(_size(record) for record in self._records[:count])
+            self._bytes -= sum(len(record.data) for record in self._records[:count])
             del self._records[:count], self._positions[:count]
-
-
-def _size(record: Record) -> int:
-    return len(record.fields.get(b"d", b""))

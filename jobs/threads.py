@@ -1,15 +1,33 @@
-"""Threads for plain functions. One cannot be cancelled, so it is known how many go on after their attempts."""
+"""Threads: a few for the runner's own calls that block, and some for plain functions.
+
+A thread cannot be cancelled, so it is known how many plain functions go on after their attempts.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 from anyio import to_thread
+from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+#: Threads of one event loop that wait for the database or for Redis; the actors' own threads are no part of them.
+OWN_THREADS = 8
+_LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("aquila_own_threads")
+
+
+async def in_thread(function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run a call that blocks on the database or on Redis. Cancelling waits for it."""
+    limiter = _LIMITER.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(OWN_THREADS)
+        _LIMITER.set(limiter)
+    return await to_thread.run_sync(function, *args, limiter=limiter)
 
 
 class Threads:

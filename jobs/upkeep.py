@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Iterable
 
 import anyio
-from anyio import to_thread
 
 from jobs import relay, sweep
 from jobs.broker import Runtime
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.lease import Health
 from jobs.live import end_stream
+from jobs.threads import in_thread
 
 logger = logging.getLogger("jobs")
 
@@ -43,7 +43,7 @@ class Upkeep:
     async def _repeat(self, seconds: float, step: Callable[[], None]) -> None:
         while True:
             try:
-                await to_thread.run_sync(step)
+                await in_thread(step)
             except StorageError as error:
                 self._health.failed()
                 logger.warning("%s", error)
@@ -54,7 +54,7 @@ class Upkeep:
 
     async def _revive(self) -> None:
         try:
-            await to_thread.run_sync(self._runtime.revive)
+            await in_thread(self._runtime.revive)
         except BrokerUnavailable as error:
             logger.warning("%s", error)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
-from anyio import to_thread
+import dramatiq
 
 from jobs import census, claims
 from jobs.attempt import Desk
@@ -21,13 +23,15 @@ from jobs.channel import LiveWriter
 from jobs.deliver import Delivery
 from jobs.errors import StorageError
 from jobs.fetch import Fetcher
+from jobs.group_commit import GroupCommit
 from jobs.lease import Health, LeaseKeeper
 from jobs.news import listen
 from jobs.policy import leaf
+from jobs.processes import parent_is_gone
 from jobs.redis_client import connect_async, without_password
 from jobs.registry import actors
 from jobs.settings import DEFAULT_LIMIT
-from jobs.threads import Threads
+from jobs.threads import Threads, in_thread
 from jobs.upkeep import Upkeep
 
 logger = logging.getLogger("jobs")
@@ -36,8 +40,12 @@ logger = logging.getLogger("jobs")
 CLEAN_UP_SECONDS = 10.0
 
 
-class Worker:
-    """Fetches, runs and stores until it is stopped. One for each process."""
+class Worker(dramatiq.Worker):
+    """Fetches, runs and stores until it is stopped. One for each process.
+
+    It keeps Dramatiq's messages, middleware and interface, and replaces its threads by tasks on one event loop. `run` works
+    on the caller's loop; `start`, `stop` and `join` do the same from a thread, inside a web server for example.
+    """
 
     def __init__(
         self,
@@ -53,17 +61,47 @@ class Worker:
             queues: Jobs at once, by queue, and no other queue; None serves the configured queues and those of every
                 actor that is declared.
             announce: Told one line when the worker is ready and one for each attempt that has ended.
+
+        Raises:
+            ConfigError: The jobs cannot be used as configured.
+            StorageError: The database cannot be reached.
         """
-        self._runtime = runtime
         self._queues = dict(queues) if queues is not None else default_queues(runtime)
+        limit = sum(self._queues.values())
+        super().__init__(runtime.wire().broker, queues=set(self._queues), worker_threads=limit)
+        self._runtime = runtime
         self._announce = announce
         self._id = uuid4().hex
-        self._threads = Threads(sum(self._queues.values()))
+        self._threads = Threads(limit)
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
-    def stop(self) -> None:
-        """Stop: fetch nothing more, give running attempts the grace period; the second call gives them none."""
+    def start(self) -> None:
+        """Work in a thread of its own until `stop`."""
+        self._thread = threading.Thread(target=anyio.run, args=(self.run,), name="aquila-worker")
+        self._thread.start()
+
+    def stop(self, timeout: int = 600_000) -> None:
+        """Stop: fetch nothing more, give running attempts the grace period; the second call gives them none.
+
+        Args:
+            timeout: Milliseconds to wait for the thread of `start`; without one nothing is waited for.
+        """
+        if self._loop is not None and threading.current_thread() is not self._loop_thread:
+            self._loop.call_soon_threadsafe(self._ask_to_stop)
+        else:
+            self._ask_to_stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout / 1000)
+
+    def join(self) -> None:
+        """Wait until the worker has stopped."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _ask_to_stop(self) -> None:
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
@@ -72,21 +110,26 @@ class Worker:
         """Work until `stop`. Attempts that are not done by then are put back, and it costs them no attempt.
 
         Raises:
-            ConfigError: The jobs cannot be used as configured.
             StorageError: The database cannot be reached at the start.
             BrokerUnavailable: Redis does not answer at the start.
         """
-        wire = await to_thread.run_sync(self._runtime.wire)
-        await to_thread.run_sync(wire.ping)
+        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.current_thread()
+        wire = await in_thread(self._runtime.wire)
+        await in_thread(wire.ping)
         database, lease = self._runtime.database(), self._runtime.settings.lease
         await database.awrite(census.enrol, self._id, self._queues, lease)
         try:
+            await in_thread(self._tell_middleware, "emit_before", "worker_boot")
             # An append that is sent twice would say its text twice; what gets no answer is said again from the start.
             async with connect_async(wire.url, retries=0) as client:
                 await self._work(client)
         finally:
             with anyio.CancelScope(shield=True):
+                await in_thread(self._tell_middleware, "emit_after", "worker_shutdown")
                 await self._strike()
+
+    def _tell_middleware(self, how: str, signal_: str) -> None:
+        getattr(self.broker, how)(signal_, self)
 
     @property
     def threads_left(self) -> int:
@@ -102,6 +145,7 @@ class Worker:
         )
         desk = Desk(
             database=database,
+            writes=GroupCommit(database),
             live=live,
             keeper=keeper,
             health=health,
@@ -118,6 +162,7 @@ class Worker:
             for service in (keeper.run, live.run, upkeep.sweep, upkeep.maintain):
                 services.start_soon(service)
             services.start_soon(listen, client, wire.channel, partial(_hear, fetchers, keeper))
+            await in_thread(self._tell_middleware, "emit_after", "worker_boot")
             self._announce(self._ready_line(database.name, wire.url))
             await self._serve(fetchers, delivery, keeper)
             await live.flush()
@@ -129,6 +174,7 @@ class Worker:
                 for fetcher in fetchers.values():
                     attempts.start_soon(fetcher.run)
                 await self._stop.wait()
+                await in_thread(self._tell_middleware, "emit_before", "worker_shutdown")
                 delivery.stop()
                 for fetcher in fetchers.values():
                     fetcher.stop()
@@ -163,7 +209,7 @@ class Worker:
 
 
 async def serve(worker: Worker) -> None:
-    """Run a worker until SIGTERM or SIGINT; the second signal takes the grace period away.
+    """Run a worker until SIGTERM or SIGINT, or its parent's end; the second signal takes the grace period away.
 
     Raises:
         ConfigError: The jobs cannot be used as configured.
@@ -176,9 +222,14 @@ async def serve(worker: Worker) -> None:
             async for _ in signals:
                 worker.stop()
 
+        async def stop_with_parent() -> None:
+            await parent_is_gone()
+            worker.stop()
+
         with _unwrapped():
             async with anyio.create_task_group() as group:
                 group.start_soon(stop_on_signal)
+                group.start_soon(stop_with_parent)
                 await worker.run()
                 group.cancel_scope.cancel()
 

@@ -20,16 +20,21 @@ import jobs
 from aquila.errors import AquilaError
 from jobs import rows
 from jobs.broker import runtime
+from jobs.database import Database
+from jobs.migrate import upgrade
 from jobs.policy import leaf
 from jobs.rows import Job, as_job
+from jobs.settings import sync_url
 from jobs.tables import jobs as rows_of_jobs
 from soak import quiet, table
 from soak.actors import BASE_URL, STARTS
 from soak.crew import LEASE, Crew, SoakError, processes_left
 from soak.model import Model, serving
+from soak.patience import patient
 from soak.plan import draw
 from soak.storm import Book, Storm
 from soak.verdict import Verdict, examine, read_starts
+from tests.job_postgres import Postgres
 
 #: What would lead the soak to somebody's real servers.
 FOREIGN = ("AQUILA_DATABASE_URL", "DATABASE_URL", "AQUILA_REDIS_URL", "REDIS_URL", "OPENAI_API_KEY")
@@ -49,6 +54,8 @@ class Course:
         self._measured = quiet.Measured()
         self._began = time.monotonic()
         self._phase = ""
+        #: Requests that the model got, and those that it failed on purpose.
+        self._asked = self._failed = 0
 
     async def run(self) -> Verdict:
         """Run everything, print the table and give the verdict."""
@@ -67,7 +74,8 @@ class Course:
         verdict = await self._judge()
         verdict.unfinished += [failure] if failure else []
         seconds = time.monotonic() - self._began
-        run = table.Run(self._seed, self._crew.repeated, seconds)
+        where = "PostgreSQL" if self._crew.postgres is not None else "SQLite"
+        run = table.Run(self._seed, where, self._crew.repeated, self._asked, self._failed, seconds)
         say(table.render(run, self._book, verdict, self._measured))
         return verdict
 
@@ -80,16 +88,17 @@ class Course:
         await quiet.pick_up(self._measured)
         await quiet.throughput(self._book, self._measured)
         self._phase = "storm"
-        await storm.rage(draw(self._count, self._seed))
+        await storm.rage(draw(self._count, self._seed, outage=self._crew.postgres is not None))
         self._phase = "waiting for the rest"
         await quiet.until_ended(list(self._book.entries))
         self._phase = "reading again"
         await storm.read_again()
         for worker in storm.workers:
             self._crew.note_if_gone(worker)
+        self._asked, self._failed = model.asked, model.failed
 
     async def _judge(self) -> Verdict:
-        found = await runtime().database().aread(_all_rows)
+        found = await patient(runtime().database().aread, _all_rows)
         verdict = examine(self._book, found, read_starts(Path(os.environ[STARTS])))
         verdict.tracebacks, verdict.deserters = self._crew.tracebacks(), self._crew.deserters
         return verdict
@@ -97,19 +106,19 @@ class Course:
     async def _report(self, model: Model) -> None:
         while True:
             await anyio.sleep(PROGRESS)
-            states = await runtime().database().aread(rows.count_by_state)
+            states = await patient(runtime().database().aread, rows.count_by_state)
             struck = sum(self._book.facts[fault] for fault in table.FAULTS)
             counted = ", ".join(f"{state} {number}" for state, number in sorted(states.items()))
             seconds = time.monotonic() - self._began
             say(f"{seconds:4.0f} s  {self._phase}: {counted}; {model.open} streams open, {struck} faults")
 
 
-def main(count: int, seed: int, limit: float) -> int:
+def main(count: int, seed: int, limit: float, *, postgresql: bool) -> int:
     """Run a soak; give the exit code."""
     # A polite end must clean up as well as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with place() as crew:
+        with place(postgresql=postgresql) as crew:
             course = Course(crew, count=count, seed=seed, limit=limit)
             verdict = anyio.run(course.run)
     except KeyboardInterrupt:
@@ -121,8 +130,11 @@ def main(count: int, seed: int, limit: float) -> int:
 
 
 @contextmanager
-def place() -> Iterator[Crew]:
+def place(*, postgresql: bool) -> Iterator[Crew]:
     """Give a crew in a new folder, with this process's jobs in it; neither survives the block.
+
+    Args:
+        postgresql: Keep the rows in a PostgreSQL of the soak's own, else in a SQLite file.
 
     Yields:
         The crew.
@@ -133,7 +145,7 @@ def place() -> Iterator[Crew]:
     folder = Path(tempfile.mkdtemp(prefix="aquila-soak-"))
     crew = Crew(folder, folder / "state")
     try:
-        _settle_in(folder, crew.state_dir)
+        _settle_in(folder, crew, postgresql=postgresql)
         yield crew
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -152,10 +164,15 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _settle_in(folder: Path, state_dir: Path) -> None:
+def _settle_in(folder: Path, crew: Crew, *, postgresql: bool) -> None:
     for name in FOREIGN:
         os.environ.pop(name, None)
-    os.environ["AQUILA_STATE_DIR"] = str(state_dir)
+    os.environ["AQUILA_STATE_DIR"] = str(crew.state_dir)
+    if postgresql:
+        crew.postgres = Postgres()
+        crew.postgres.start()
+        os.environ["AQUILA_DATABASE_URL"] = sync_url(crew.postgres.create_database("soak"))
+        upgrade(Database(os.environ["AQUILA_DATABASE_URL"]))
     os.environ["AQUILA_CASSETTES"] = "off"
     os.environ[STARTS] = str(folder / "starts")
     # That Redis is away now and then is the point here, and no news for the terminal.

@@ -19,6 +19,7 @@ from aquila.server_folder import ServerFolder
 from aquila.shared_server import status, stop
 from jobs.embedded import SERVER_NAME
 from soak.actors import STUMBLE
+from tests.job_postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Short, so that a run sees many leases run out.
@@ -27,8 +28,8 @@ GRACE = 0.5
 #: Seconds a worker may take to get ready, and to stop, on a busy machine.
 READY_WITHIN = 40.0
 STOP_WITHIN = 30.0
-#: What a worker says that cannot start because Valkey has just been killed.
-VALKEY_AWAY = "does not answer"
+#: What a worker says that cannot start because Valkey or the database has just been killed.
+AWAY = ("does not answer", "cannot be used", "is away")
 
 
 class SoakError(Exception):
@@ -75,8 +76,10 @@ class Crew:
 
     folder: Path
     state_dir: Path
+    #: None: the rows are in a SQLite file.
+    postgres: Postgres | None = None
     workers: list[WorkerProcess] = field(default_factory=list)
-    #: Starts that had to be repeated because Valkey was away.
+    #: Starts that had to be repeated because Valkey or the database was away.
     repeated: int = 0
     #: What workers said that ended although nobody ended them.
     deserters: list[str] = field(default_factory=list)
@@ -96,7 +99,7 @@ class Crew:
                 await anyio.sleep(0.05)
             if worker.alive:
                 return worker
-            if VALKEY_AWAY not in worker.last_words:
+            if not any(words in worker.last_words for words in AWAY):
                 raise SoakError(f"a worker does not start: {worker.last_words}")
             self.repeated += 1
 
@@ -154,6 +157,8 @@ class Crew:
         for worker in self.workers:
             worker.kill()
         jobs.close()
+        if self.postgres is not None:
+            self.postgres.close()
         server = ServerFolder(self.state_dir / SERVER_NAME)
         # A worker that was killed may have started a supervisor in its last moment: that one is waited for.
         give_up = time.monotonic() + STOP_WITHIN

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import jobs
 from jobs.follower import JobEvent
 from jobs.rows import Job
+from soak.patience import patient
 
 #: Events a reader takes before it leaves.
 FEWEST, MOST = 3, 30
@@ -43,18 +44,18 @@ class Reading:
         """Read to the job's end."""
         chance = random.Random(seed)  # noqa: S311 - it must be repeatable, it hides nothing
         while not (self.events and self.events[-1].ends):
-            patience = chance.randint(FEWEST, MOST)
-            async with jobs.follow(
-                self.job_id, after=self.events[-1].cursor if self.events else None
-            ) as said:
-                async for event in said:
-                    self.events.append(event)
-                    patience -= 1
-                    if not patience and not event.ends:
-                        break
+            await patient(self._read, chance.randint(FEWEST, MOST))
             if not self.events[-1].ends:
                 self._forget(chance)
         self.ended = time.monotonic()
+
+    async def _read(self, patience: int) -> None:
+        async with jobs.follow(self.job_id, after=self.events[-1].cursor if self.events else None) as said:
+            async for event in said:
+                self.events.append(event)
+                patience -= 1
+                if patience <= 0 and not event.ends:
+                    break
 
     def _forget(self, chance: random.Random) -> None:
         # As a page that kept an older cursor: what came behind it is read again. Now and then all of it.

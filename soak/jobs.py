@@ -28,9 +28,16 @@ def options() -> argparse.Namespace:
         default=285.0,
         help="jobs that have not ended by then are lost (default: %(default)s)",
     )
+    parser.add_argument(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="where the rows are; PostgreSQL has an outage of ten seconds (default: %(default)s)",
+    )
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     chosen = options()
-    sys.exit(main(chosen.jobs, chosen.seed, chosen.seconds_limit))
+    postgresql = chosen.database == "postgresql"
+    sys.exit(main(chosen.jobs, chosen.seed, chosen.seconds_limit, postgresql=postgresql))

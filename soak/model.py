@@ -1,9 +1,11 @@
-"""The model: streams forty chunks in about a second over a loopback socket, in the three moods that a job may ask for."""
+"""The model: streams forty chunks in about a second over a loopback socket, in the moods that a job may ask for."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,13 +15,30 @@ from soak.actors import CHUNKS, answer
 
 #: Seconds between two chunks.
 PACE = 1.0 / CHUNKS
+#: The part of flaky requests that fail.
+FAILING = 1 / 3
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def _refusal(status: str, code: str, *headers: str) -> bytes:
+    body = json.dumps({"error": {"message": "on purpose", "type": code, "code": code}})
+    lines = [f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + f"\r\n\r\n{body}").encode()
+
+
+#: How a flaky request is refused.
+REFUSALS = {
+    "error": _refusal("500 Internal Server Error", "server_error"),
+    "overload": _refusal("503 Service Unavailable", "overloaded", "retry-after: 1"),
+    "limit": _refusal("429 Too Many Requests", "rate_limit_exceeded", "retry-after: 1"),
+}
 
 
 class Model:
     """Answers chat completions. `steady` is the usual mood.
 
-    `cut` breaks the connection in the middle of a prompt's first answer; `held` waits in the middle until `release`.
+    `cut` breaks the connection in the middle of a prompt's first answer; `held` waits in the middle until `release`;
+    `flaky` fails a third of its requests, each in one of the ways that providers fail in.
     """
 
     def __init__(self) -> None:
@@ -30,7 +49,10 @@ class Model:
         self.held = 0
         #: Requests so far.
         self.asked = 0
+        #: Requests that were failed on purpose.
+        self.failed = 0
         self._cut: set[str] = set()
+        self._tries: Counter[str] = Counter()
         self._release = anyio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -58,12 +80,22 @@ class Model:
 
     async def _answer(self, writer: asyncio.StreamWriter, prompt: str, mood: str) -> None:
         self.asked += 1
+        failure = self._failure(prompt) if mood == "flaky" else None
+        if failure in REFUSALS:
+            self.failed += 1
+            writer.write(REFUSALS[failure])
+            await writer.drain()
+            return
         self.open += 1
         try:
             writer.write(HEAD)
             for number, text in enumerate(answer(prompt)):
                 if number == CHUNKS // 2:
                     await self._pause(writer, prompt, mood)
+                    if failure == "break":
+                        self.failed += 1
+                        writer.transport.abort()
+                        raise ConnectionAbortedError
                 writer.write(_framed(_chunk({"content": text}, None)))
                 await writer.drain()
                 await anyio.sleep(PACE)
@@ -71,6 +103,12 @@ class Model:
             await writer.drain()
         finally:
             self.open -= 1
+
+    def _failure(self, prompt: str) -> str | None:
+        # By the prompt and the number of its try, so that a run can be repeated.
+        self._tries[prompt] += 1
+        chance = random.Random(f"{prompt} {self._tries[prompt]}")  # noqa: S311 - it must be repeatable
+        return chance.choice([*REFUSALS, "break"]) if chance.random() < FAILING else None
 
     async def _pause(self, writer: asyncio.StreamWriter, prompt: str, mood: str) -> None:
         if mood == "held":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["stream", "plain", "stumble", "cut", "delayed", "cancelled"]
-Fault = Literal["kill", "kill both", "terminate", "pause", "flush", "kill valkey"]
+Fault = Literal["kill", "kill both", "terminate", "pause", "flush", "kill valkey", "outage"]
 
 #: How many of a hundred jobs are of each kind. `stumble` and `cut` fail once: by raising, and by a broken stream.
 KINDS: dict[Kind, int] = {
@@ -71,12 +71,14 @@ class Wave:
     rest: float
 
 
-def draw(count: int, seed: int) -> list[Wave]:
-    """Draw the waves of a storm of `count` jobs."""
+def draw(count: int, seed: int, *, outage: bool) -> list[Wave]:
+    """Draw the waves of a storm of `count` jobs; with an outage of the database in the middle, if there may be one."""
     chance = random.Random(seed)  # noqa: S311 - it must be repeatable, it hides nothing
     orders = _orders(count, chance)
     number = max(FEWEST_WAVES, min(MOST_WAVES, count // JOBS_PER_WAVE))
     faults = _deck(number, chance)
+    if outage:
+        faults[number // 2] = "outage"
     return [
         Wave(
             orders=orders[index::number],

@@ -18,6 +18,7 @@ from jobs.tables import jobs as rows_of_jobs
 from soak.actors import STARTS, answer, square, squared, tell, touch
 from soak.crew import Crew, SoakError
 from soak.model import Model
+from soak.patience import patient
 from soak.storm import Book, Entry
 from soak.verdict import read_starts
 
@@ -119,7 +120,7 @@ def footprint(pid: int) -> tuple[float | None, int | None]:
 
 async def until_ended(job_ids: Sequence[str]) -> None:
     """Wait until the jobs have ended."""
-    while await runtime().database().aread(_waiting, job_ids):  # noqa: ASYNC110 - other processes end them
+    while await patient(runtime().database().aread, _waiting, job_ids):  # noqa: ASYNC110 - other processes end them
         await anyio.sleep(0.05)
 
 

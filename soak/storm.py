@@ -15,11 +15,13 @@ from sqlalchemy import Connection, select
 
 from jobs import census
 from jobs.broker import runtime
+from jobs.errors import StorageError
 from jobs.handle import JobHandle
 from jobs.tables import jobs as rows_of_jobs
 from soak.actors import answer, square, squared, stumble, tell
 from soak.crew import LEASE, Crew, WorkerProcess
 from soak.followers import Reading
+from soak.patience import patient
 from soak.plan import WORKERS, Order, Wave
 
 QUEUES = "llm=20,default=10"
@@ -31,6 +33,8 @@ STREAMED = frozenset({"stream", "cut", "cancelled"})
 #: The longest time a worker stays dead, and how many leases at least and at most it is paused.
 LONGEST_DEATH = 1.5
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.15, 1.8
+#: Seconds that the database is away.
+OUTAGE = 10.0
 #: Seconds of work of a plain function.
 PLAIN_WORK = 0.05
 
@@ -114,7 +118,7 @@ class Storm:
 
     async def _see_to(self, order: Order, group: TaskGroup) -> None:
         async with self._senders:
-            handle = await self._send(order)
+            handle = await patient(self._send, order)
         expected = "".join(answer(order.prompt)) if order.prompt is not None else squared(order.number)
         entry = self._book.entries[handle.job_id] = Entry(expected, order.kind)
         if order.reader is not None:
@@ -122,20 +126,30 @@ class Storm:
             group.start_soon(entry.live.run, order.reader)
         if order.cancel_after is not None:
             await anyio.sleep(order.cancel_after)
-            entry.cancelled = await handle.acancel()
+            entry.cancelled = await self._cancel(handle)
+
+    async def _cancel(self, handle: JobHandle) -> bool:
+        try:
+            return await handle.acancel()
+        except StorageError:
+            # It may have been committed all the same.
+            again = await patient(handle.acancel)
+            return again or await patient(handle.astatus) == "cancelled"
 
     async def _send(self, order: Order) -> JobHandle:
         if order.kind == "stumble":
             return await stumble.asend(order.number)
         if order.prompt is None:
             return await square.options(delay=order.delay).asend(order.number, PLAIN_WORK)
-        mood = "cut" if order.kind == "cut" else "steady"
+        mood = "cut" if order.kind == "cut" else "flaky"
         return await tell.options(delay=order.delay).asend(order.prompt, mood)
 
     async def _strike(self, wave: Wave) -> None:
         match wave.fault:
             case "flush" | "kill valkey":
                 await to_thread.run_sync(self._flush if wave.fault == "flush" else self._kill_valkey)
+            case "outage":
+                await self._outage()
             case "kill both":
                 async with anyio.create_task_group() as group:
                     for slot in range(WORKERS):
@@ -147,13 +161,21 @@ class Storm:
             case "pause":
                 await self._pause(wave.slot, wave.length)
 
+    async def _outage(self) -> None:
+        if self._crew.postgres is None:
+            return
+        await to_thread.run_sync(self._crew.postgres.kill)
+        await anyio.sleep(OUTAGE)
+        await to_thread.run_sync(self._crew.postgres.start)
+        self._book.facts["outage of the database"] += 1
+
     async def _kill(self, slot: int, length: float) -> None:
         async with self._slots[slot]:
             worker = self.workers[slot]
             self._crew.note_if_gone(worker)
             worker.kill()
             at, pid = time.monotonic(), worker.process.pid
-            held = await runtime().database().aread(_held_by, pid)
+            held = await patient(runtime().database().aread, _held_by, pid)
             self._book.kills.append(Kill(at, pid, held))
             self._book.facts["kill -9 of a worker"] += 1
             await anyio.sleep(length * LONGEST_DEATH)

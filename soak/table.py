@@ -18,6 +18,7 @@ FAULTS = (
     "SIGSTOP beyond the lease",
     "FLUSHALL",
     "kill -9 of Valkey",
+    "outage of the database",
 )
 WIDTH = 64
 
@@ -27,8 +28,13 @@ class Run:
     """What the book does not know."""
 
     seed: int
+    #: Where the rows are.
+    database: str
     #: Starts of workers that had to be repeated because Valkey was away.
     repeated: int
+    #: Requests that the model got, and those of them that it failed on purpose.
+    asked: int
+    failed: int
     seconds: float
 
 
@@ -54,13 +60,14 @@ def accuse(verdict: Verdict) -> str:
 
 def _scenario(run: Run, book: Book) -> Iterator[Row]:
     kinds = Counter(entry.kind for entry in book.entries.values())
-    yield "seed", str(run.seed)
+    yield "rows in, seed", f"{run.database}, {run.seed}"
     yield "jobs in the storm", str(sum(kinds[kind] for kind in KINDS))
     yield "  of each kind", ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS)
     yield "jobs beside it", ", ".join(f"{kind} {n}" for kind, n in kinds.items() if kind not in KINDS)
     for fault in FAULTS:
         yield fault, str(book.facts[fault])
-    again = f" ({run.repeated} more while Valkey was away)" if run.repeated else ""
+    yield "requests that the provider failed", f"{run.failed} of {run.asked}"
+    again = f" ({run.repeated} more while Valkey or the database was away)" if run.repeated else ""
     yield "starts of a worker", f"{book.facts['starts']}{again}"
 
 

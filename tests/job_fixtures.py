@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from job_postgres import Postgres
 from job_workers import LEASE, Valkey
 
 import jobs
 from jobs.database import Database
-from jobs.migrate import prepare
+from jobs.migrate import prepare, upgrade
+from jobs.settings import sync_url
+
+#: Where rows can be. `database` runs a test on each; a test says `@pytest.mark.parametrize("place", BOTH, indirect=True)`
+#: to have its jobs on each, or `("database", ["sqlite"], indirect=True)` to have one.
+BOTH = ["sqlite", "postgresql"]
+#: The database of a server's that has the tables; the tests' own are copies of it.
+MIGRATED = "migrated"
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +30,31 @@ def shared_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Postgres]:
+    with _migrated_postgres() as server:
+        yield server
+
+
 @pytest.fixture
-def place(shared_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def place(
+    shared_valkey: Valkey, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
     """The jobs of one test: a database of its own, a wire of its own, short leases."""
-    monkeypatch.setenv("AQUILA_REDIS_URL", shared_valkey.url)
-    monkeypatch.setenv("AQUILA_CASSETTES", "off")
-    jobs.close()
-    jobs.configure(lease=LEASE, grace=0.1)
-    yield
-    jobs.close()
+    if getattr(request, "param", "sqlite") == "postgresql":
+        server: Postgres = request.getfixturevalue("shared_postgres")
+        monkeypatch.setenv("AQUILA_DATABASE_URL", server.new_database(template=MIGRATED))
+    with _placed(shared_valkey, monkeypatch):
+        yield
+
+
+@pytest.fixture
+def own_postgres(shared_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
+    """A place whose PostgreSQL is for one test, which may crash it or let it hang."""
+    with _migrated_postgres() as server:
+        monkeypatch.setenv("AQUILA_DATABASE_URL", server.new_database(template=MIGRATED))
+        with _placed(shared_valkey, monkeypatch):
+            yield server
 
 
 @pytest.fixture
@@ -44,9 +69,37 @@ def own_valkey(place: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     server.stop()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
-    prepare(opened, own=True)
+@pytest.fixture(params=BOTH)
+def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database with the tables: a test that takes it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+        prepare(opened, own=True)
+    else:
+        server: Postgres = request.getfixturevalue("shared_postgres")
+        opened = Database(sync_url(server.new_database(template=MIGRATED)))
     yield opened
     opened.close()
+
+
+@contextmanager
+def _placed(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AQUILA_REDIS_URL", valkey.url)
+    monkeypatch.setenv("AQUILA_CASSETTES", "off")
+    jobs.close()
+    jobs.configure(lease=LEASE, grace=0.1)
+    yield
+    jobs.close()
+
+
+@contextmanager
+def _migrated_postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        server.start()
+        migrated = Database(sync_url(server.create_database(MIGRATED)))
+        upgrade(migrated)
+        migrated.close()
+        yield server
+    finally:
+        server.close()

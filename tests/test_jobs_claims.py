@@ -5,9 +5,10 @@ from job_rows import add, claim, read, run_out
 from sqlalchemy import update
 
 from jobs import claims, relay, rows, sweep
-from jobs.claims import Captured
+from jobs.claims import Captured, Renewal
 from jobs.database import Database
 from jobs.errors import JobNotFound
+from jobs.publishing import Announcement
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
 
@@ -54,6 +55,16 @@ def test_the_result_is_stored_with_what_the_runs_gave(database: Database) -> Non
     assert job.lease_until is None
 
 
+def test_a_result_is_stored_though_the_answer_to_that_was_lost(database: Database) -> None:
+    held = claim(database, add(database))
+    database.write(claims.complete, held, output="text", result=1, captured=SOME)
+    before = read(database, held.job)
+
+    assert database.write(claims.complete, held, output="text", result=1, captured=SOME)
+
+    assert read(database, held.job) == before
+
+
 def test_every_write_of_a_stale_claim_is_refused(database: Database) -> None:
     stale = claim(database, add(database))
     run_out(database, stale.job)
@@ -79,7 +90,7 @@ def test_a_claim_is_stale_too_when_the_same_worker_has_the_job_again(database: D
 
     kept = database.write(claims.renew, "w1", [stale.key, fresh.key], 60.0)
 
-    assert kept == {fresh.key}
+    assert kept == Renewal({fresh.key}, {fresh.key})
     assert not database.write(claims.complete, stale, output="x", result="x", captured=SOME)
 
 
@@ -89,7 +100,7 @@ def test_a_lease_is_renewed_and_a_lost_one_is_told(database: Database) -> None:
 
     kept = database.write(claims.renew, "w1", [mine.key, cancelled.key], 600.0)
 
-    assert kept == {mine.key}
+    assert kept == Renewal({mine.key}, {mine.key})
     after = read(database, mine.job)
     assert after.lease_until is not None
     assert mine.job.lease_until is not None
@@ -252,7 +263,7 @@ def test_the_latest_jobs_come_first_and_can_be_picked_by_state(database: Databas
 
 def test_after_the_wire_was_emptied_every_waiting_row_is_handed_over_again(database: Database) -> None:
     job = add(database)
-    database.write(relay._note_published, [job])
+    database.write(relay._note_published, [Announcement.of(job)])
     assert read(database, job).published_at is not None
 
     relay.forget_wire(database)

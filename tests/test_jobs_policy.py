@@ -17,6 +17,7 @@ from aquila.errors import (
     RateLimitError,
     StreamTruncated,
 )
+from jobs.errors import BudgetExceeded
 from jobs.policy import MAX_BACKOFF, Again, GiveUp, decide
 
 FINAL = [
@@ -67,7 +68,33 @@ def test_jitter_spreads_jobs_that_failed_together() -> None:
 def test_a_provider_that_says_when_is_obeyed() -> None:
     limited = RateLimitError("no", status_code=429, retry_after=40.0)
 
-    assert verdict(limited, jitter=0.5) == Again(40.5)
+    assert verdict(limited, jitter=0.5) == Again(40.5, counts=False)
+
+
+def test_a_busy_server_that_says_when_is_obeyed_and_counts() -> None:
+    busy = OverloadedError("later", status_code=503, retry_after=40.0)
+
+    assert verdict(busy, jitter=0.5) == Again(40.5)
+    assert verdict(busy, attempt=5) == GiveUp("attempt 5 of 5 failed")
+
+
+def test_waiting_for_a_rate_limit_never_uses_the_attempts_up() -> None:
+    limited = RateLimitError("no", status_code=429)
+
+    assert verdict(limited, attempt=5) == Again(15.0, counts=False)
+
+
+def test_a_rate_limit_that_lasts_a_day_counts_like_any_failure() -> None:
+    limited = RateLimitError("no", status_code=429, retry_after=40.0)
+
+    assert decide(limited, attempt=2, max_attempts=3, backoff=2.0, jitter=0.0, age=90_000) == Again(40.0)
+    assert isinstance(
+        decide(limited, attempt=3, max_attempts=3, backoff=2.0, jitter=0.0, age=90_000), GiveUp
+    )
+
+
+def test_a_used_up_budget_ends_the_job() -> None:
+    assert isinstance(verdict(BudgetExceeded("5 of 5 tokens are used")), GiveUp)
 
 
 def test_the_last_attempt_is_the_last() -> None:

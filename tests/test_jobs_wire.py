@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from job_workers import Valkey
 
+from jobs.publishing import Announcement
 from jobs.wire import Wire
 
 pytest_plugins = ["job_fixtures"]
@@ -19,7 +20,7 @@ def wire(own_valkey: Valkey) -> Iterator[Wire]:
 
 
 def publish(wire: Wire, job_id: str, priority: int = 0) -> None:
-    wire.publish(job_id, 1, actor_name="a", queue_name="default", priority=priority)
+    wire.publish([Announcement(job_id, 1, "a", "default", priority)])
 
 
 def test_handing_a_job_over_twice_leaves_one_message(wire: Wire) -> None:

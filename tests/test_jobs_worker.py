@@ -14,6 +14,7 @@ import jobs
 from jobs.broker import runtime
 from jobs.errors import JobCancelled, JobFailed, ResultTimeout
 from jobs.handle import JobHandle
+from jobs.publishing import Announcement
 from jobs.registry import ActorSpec, actors
 
 pytest_plugins = ["job_fixtures"]
@@ -87,6 +88,36 @@ async def test_a_rate_limit_is_waited_out_in_the_row() -> None:
     job = await handle.ajob()
     assert job.started_at is not None
     assert 29 < (job.scheduled_at - job.started_at).total_seconds() < 32
+
+
+async def test_waiting_for_a_rate_limit_costs_no_attempt_and_says_why() -> None:
+    async with working():
+        handle = await wait_a_moment.asend()
+        await until_state(handle, "retryable")
+
+    job = await handle.ajob()
+    assert (job.attempt, job.errors) == (0, [])
+    assert job.metadata["aquila.waits"] == "RateLimitError: slow down"
+
+
+async def test_an_attempt_that_takes_longer_than_its_timeout_fails(tmp_path: Path) -> None:
+    (tmp_path / "mark").touch()
+    async with working():
+        handle = await hold.options(timeout=0.2, max_attempts=1).asend(str(tmp_path / "mark"))
+        with pytest.raises(JobFailed, match=r"JobTimeout: the attempt took longer than its timeout of 0\.2 s"):
+            await handle.aresult(timeout=10)
+
+    job = await handle.ajob()
+    assert job.reason == "attempt 1 of 1 failed"
+
+
+async def test_a_plain_function_that_takes_longer_than_its_timeout_fails_too(tmp_path: Path) -> None:
+    (tmp_path / "mark").touch()
+    async with working():
+        handle = await hold_a_thread.options(timeout=0.2, max_attempts=1).asend(str(tmp_path / "mark"))
+        with pytest.raises(JobFailed, match="JobTimeout"):
+            await handle.aresult(timeout=10)
+        (tmp_path / "mark").unlink()
 
 
 async def test_a_delayed_job_runs_when_it_is_due() -> None:
@@ -257,7 +288,7 @@ async def test_a_sent_job_is_kept_while_redis_is_away(own_valkey: Valkey, caplog
     with caplog.at_level(logging.WARNING, "jobs"):
         handle = add.send(1, 2)
 
-    assert "is kept and will be handed over" in caplog.text
+    assert "kept, and will be handed over by a worker" in caplog.text
     own_valkey.start()
     async with working():
         assert await handle.aresult(timeout=10) == 3
@@ -301,7 +332,7 @@ async def test_a_message_that_a_dead_worker_took_comes_back() -> None:
 async def test_handing_a_job_over_twice_leaves_one_message() -> None:
     handle = add.send(1, 2)
     wire = runtime().wire()
-    wire.publish(handle.job_id, 1, actor_name="add", queue_name="default", priority=0)
+    wire.publish([Announcement(handle.job_id, 1, "add", "default", 0)])
 
     assert len(wire.fetch("default", 10)) == 1
 

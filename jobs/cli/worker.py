@@ -11,11 +11,12 @@ from typing import Annotated
 import anyio
 import typer
 
-from jobs.broker import close, configure, runtime
+from jobs.broker import close, override, runtime
 from jobs.cli.loading import import_actors
 from jobs.cli.quiet import Quiet
+from jobs.processes import Processes
 from jobs.registry import actors
-from jobs.settings import DEFAULT_GRACE, DEFAULT_LEASE, parse_queues
+from jobs.settings import parse_queues
 from jobs.worker import Worker, serve
 
 app = typer.Typer(rich_markup_mode=None)
@@ -33,6 +34,7 @@ def worker(
     queues: Annotated[
         str | None, typer.Option(help="Serve these queues and no others, with limits: llm=10,default=10")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes; each has the limits.")] = 1,
     lease: Annotated[
         float | None, typer.Option(help="Seconds an attempt is held without a sign of life. Default: 15.")
     ] = None,
@@ -40,14 +42,16 @@ def worker(
         float | None, typer.Option(help="Seconds running attempts get at the end. Default: 10.")
     ] = None,
 ) -> None:
-    """Run jobs until SIGTERM or Ctrl-C; what is not done by then is put back."""
+    """Run jobs until SIGTERM or Ctrl-C; what is not done by then is put back."""  # noqa: DOC501 - users read this
+    if processes > 1:
+        options = {"--queues": queues, "--lease": lease, "--grace": grace}
+        said = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        supervisor = Processes([*(modules or []), *said], processes, announce=typer.echo)
+        raise typer.Exit(anyio.run(supervisor.run))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("jobs").addFilter(Quiet())
     import_actors(modules or [])
-    if lease is not None or grace is not None:
-        configure(
-            lease=DEFAULT_LEASE if lease is None else lease, grace=DEFAULT_GRACE if grace is None else grace
-        )
+    override(lease=lease, grace=grace)
     served = parse_queues(queues) if queues else None
     for doubt in _doubts(lease, served):
         typer.echo(f"warning: {doubt}", err=True)
