@@ -14,6 +14,7 @@ from aquila.rate_limits import RateLimits, read_rate_limits
 from aquila.refusal import read_refusal
 from aquila.transport.base import Request, Transport, TransportResponse
 from aquila.transport.cut_short import CutShortError
+from aquila.transport.gates import Permit, gathering
 from aquila.transport.sse import ServerSentEvent, SSEDecoder
 
 _WHOLE_BODY_BYTES = 64 * 1024 * 1024
@@ -33,8 +34,16 @@ class Exchange:
     The body says what it is by its first byte: gateways label JSON as an event stream and the reverse.
     """
 
-    def __init__(self, response: TransportResponse, decoder: Decoder, clocks: Clocks, url: str) -> None:
+    def __init__(
+        self,
+        response: TransportResponse,
+        decoder: Decoder,
+        clocks: Clocks,
+        url: str,
+        permits: Sequence[Permit] = (),
+    ) -> None:
         self._response = response
+        self._permits = permits
         self._next_read = response.chunks.__anext__
         self._decoder = decoder
         self._clocks = clocks
@@ -60,13 +69,14 @@ class Exchange:
             AquilaError: No connection, a clock, or an error status, each as its own class.
         """
         clocks.new_request()
-        response = await clocks.wait_source(transport.send(request))
+        with gathering() as permits:
+            response = await clocks.wait_source(transport.send(request))
         if response.status not in _OK:
             try:
                 raise await read_refusal(response, clocks, request.url)
             finally:
                 await response.aclose()
-        return cls(response, decoder, clocks, request.url)
+        return cls(response, decoder, clocks, request.url, permits)
 
     @property
     def ended(self) -> bool:
@@ -93,19 +103,19 @@ class Exchange:
             if self._decoder.ended:
                 data = await self._read_late()
                 if data is None:
-                    return self._at_end()
+                    return self._noted(self._at_end())
             else:
                 try:
                     with self._clocks:
                         data = await self._next_read()
                 except StopAsyncIteration:
-                    return self._at_end()
+                    return self._noted(self._at_end())
             events = self._take(data) if self._sse is None else self._decode(self._sse.feed(data))
             if events:
-                return events
+                return self._noted(events) if self._permits else events
             self._clocks.waited()
         await self._drain()
-        return self._end()
+        return self._noted(self._end())
 
     def finish(self) -> list[Event]:
         """Give what only the end of a whole answer makes certain; nothing the second time."""
@@ -171,6 +181,18 @@ class Exchange:
             return False
         events += self._decoder.decode(name, mended)
         return True
+
+    def _noted(self, events: list[Event] | None) -> list[Event] | None:
+        """Tell the permits of the request what has come of its answer; one may end it behind that."""
+        if not events:
+            return events
+        whole = self._decoder.ended
+        for permit in self._permits:
+            try:
+                permit.note(events, whole=whole)
+            except AquilaError as error:
+                self._failure = self._failure or error
+        return events
 
     def _at_end(self) -> list[Event] | None:
         if self._sse is not None:

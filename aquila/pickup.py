@@ -13,8 +13,11 @@ from aquila.endpoint import Decoder
 from aquila.errors import (
     APIStatusError,
     AquilaError,
+    CassetteError,
     ConnectionFailed,
     IdleTimeout,
+    ProtocolError,
+    ProviderStreamError,
     SilenceTimeout,
     StreamTruncated,
 )
@@ -22,6 +25,10 @@ from aquila.events import Resumed
 from aquila.transport.base import Request
 
 _LOST = (ConnectionFailed, StreamTruncated, SilenceTimeout, IdleTimeout)
+#: What only a failed response's own events say, once a server has begun to give them.
+_FAILED = (APIStatusError, ProtocolError, ProviderStreamError)
+#: Refusals that say nothing of a response: a wrong key, too many requests, a server that is busy.
+_ASIDE = {401, 402, 403, 408, 409, 425, 429}
 #: Seconds between two questions whether the response is done, at first and at most.
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
@@ -73,3 +80,18 @@ class Pickup:
         """Give the seconds to wait before the response is asked for again."""
         pause, self._pause = self._pause, min(self._pause * 1.5, _LONGEST_PAUSE)
         return pause
+
+
+def is_over(error: AquilaError, *, begun: bool) -> bool:
+    """Say whether a response is of no use any more: it has failed, or its provider does not give it out.
+
+    Args:
+        error: What asking for it ended in.
+        begun: Whether the server had begun to give it.
+    """
+    if begun:
+        return isinstance(error, _FAILED)
+    if isinstance(error, APIStatusError):
+        return not error.retryable and error.status_code not in _ASIDE
+    # A cassette may hold the response, and nothing of its being picked up.
+    return isinstance(error, CassetteError)

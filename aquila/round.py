@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from aquila.background import KeptResponse, kept_response
 from aquila.call import Call
 from aquila.clocks import Clocks
 from aquila.endpoint import Decoder, Profile, learn
@@ -20,7 +21,7 @@ from aquila.errors import (
 from aquila.events import Event, Retrying, Status
 from aquila.exchange import Exchange
 from aquila.messages import Message
-from aquila.pickup import Pickup
+from aquila.pickup import Pickup, is_over
 from aquila.plan import Plan
 from aquila.rate_limits import RateLimits
 from aquila.scrub import scrub
@@ -48,12 +49,7 @@ class Round:
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        call: Call,
-        transport: Transport,
-        clocks: Clocks,
-        lessons: dict[str, Profile],
+        self, plan: Plan, call: Call, transport: Transport, clocks: Clocks, lessons: dict[str, Profile]
     ) -> None:
         self.call = call
         self._plan = plan
@@ -68,6 +64,7 @@ class Round:
         #: What a refusal has taught, until the next request shows that it is true.
         self._lesson: Profile | None = None
         self._pickup = Pickup(call.attach) if call.background or call.attach else None
+        self._kept = kept_response(plan.destination, call)
         self._exchange: Exchange | None = None
         #: The last read said that the provider is still at work.
         self._unfinished = False
@@ -103,6 +100,8 @@ class Round:
         exchange = self._exchange
         try:
             if exchange is None:
+                if self._kept is not None and (news := await self._attach(self._kept)) is not None:
+                    return [news]
                 exchange = await self._open()
             events = await exchange.read()
         except TotalTimeout:
@@ -117,6 +116,8 @@ class Round:
                 return exchange.finish() or None
             return [await self._recover(error)]
         if events:
+            if self._kept is not None:
+                await self._kept.note(events)
             self._note(events)
         return events
 
@@ -135,6 +136,8 @@ class Round:
         """Free the connection."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            if self._kept is not None and exchange.ended:
+                self._kept.ended()
             await exchange.aclose()
             self._log(exchange.status)
 
@@ -148,6 +151,15 @@ class Round:
             seconds=self._clocks.elapsed() - self._sent,
             error=error,
         )
+
+    async def _attach(self, kept: KeptResponse) -> Event | None:
+        """Go on with the response that an earlier process has had for this request, from its first event."""
+        known = None if self._is_picked_up else await kept.find(self._first_request())
+        if known is None:
+            return None
+        self._pickup, self.payloads = Pickup((known, None)), []
+        self._decoder = self._endpoint.decoder(replace(self.call, attach=(known, None)))
+        return Status("attached", {"response_id": known})
 
     async def _open(self) -> Exchange:
         if self._pause:
@@ -183,9 +195,7 @@ class Round:
             # Only what helped is remembered.
             self._lessons[self._destination.base_url], self._lesson = self._lesson, None
         if self._pickup is not None:
-            self._unfinished = any(
-                isinstance(event, Status) and event.name in _UNFINISHED for event in events
-            )
+            self._unfinished = any(isinstance(one, Status) and one.name in _UNFINISHED for one in events)
             if self._is_picked_up:
                 # It has moved on, so the next loss counts from the beginning.
                 self._failures = 0
@@ -204,11 +214,12 @@ class Round:
         return self._pickup is not None and self._pickup.point is not None
 
     async def _recover(self, error: AquilaError) -> Event:
+        begun = self._exchange is not None
         await self.aclose()
         if isinstance(error, CassetteError) and self._retried is not None:
             # The cassette holds nothing for the retry; why there was one is what matters.
             raise self._retried from error
-        event = self._picked_up(error) or self._relearnt(error)
+        event = await self._other_way(error, begun=begun)
         if event is not None:
             return event
         delay = None
@@ -225,6 +236,24 @@ class Round:
         # What had come stays; a retry would begin anew.
         again = self._pickup.resumed if self._pickup is not None else None
         return again or Retrying(self.attempts + 1, delay, self._scrub(error))
+
+    async def _other_way(self, error: AquilaError, *, begun: bool) -> Event | None:
+        over = self._kept is not None and is_over(error, begun=begun)
+        # A refusal may mean only that the response cannot be streamed any more; a failure is the whole truth.
+        event = None if over and begun else self._picked_up(error)
+        if over and event is None:
+            event = await self._made_anew(error)
+        return event or self._relearnt(error)
+
+    async def _made_anew(self, error: AquilaError) -> Event | None:
+        # A response of an earlier process's is made anew if nothing of it was given out; no other is asked for again.
+        anew = self._kept is not None and await self._kept.forget() and not self.content_seen
+        if not anew and self._is_picked_up:
+            raise error
+        if not anew:
+            return None
+        self._pickup, self._failures, self._retried = Pickup(), 0, error
+        return Retrying(self.attempts + 1, 0.0, self._scrub(error))
 
     def _picked_up(self, error: AquilaError) -> Event | None:
         if self._pickup is None:

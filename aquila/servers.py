@@ -18,6 +18,7 @@ from aquila.retry import Retry
 from aquila.settings import Settings
 from aquila.timeouts import Timeouts
 from aquila.transport import LOCAL_BASE_URL, LOCAL_MODEL, BorrowedTransport, Transport
+from aquila.transport.gated import behind_gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def make_server(model: str, options: Options, settings: Settings, scope: Scope |
     destination = Destination(
         base_url=base_url,
         headers=headers,
-        transport=_transport(options, settings, scope, local=local),
+        transport=_transport(options, settings, scope, base_url, local=local),
         timeouts=Timeouts.of(options.get("timeout"), profile.timeouts),
         retry=Retry.of(options.get("retry")),
     )
@@ -123,14 +124,15 @@ def _headers(options: Options, key: Mapping[str, str]) -> dict[str, str]:
 
 
 def _transport(
-    options: Options, settings: Settings, scope: Scope | None, *, local: bool
+    options: Options, settings: Settings, scope: Scope | None, base_url: str, *, local: bool
 ) -> Callable[[], Transport]:
     given = options.get("transport")
 
     def inner() -> Transport:
         if given is not None:
-            return BorrowedTransport(given)
+            return behind_gates(BorrowedTransport(given), base_url)
         # Only here is the HTTP library imported: a replayed call does without.
-        return BorrowedTransport(transports.local_transport() if local else transports.openai_transport())
+        owned = transports.local_transport() if local else transports.openai_transport()
+        return behind_gates(BorrowedTransport(owned), base_url)
 
     return lambda: wrap(inner, options.get("cassette"), settings=settings, scope=scope)

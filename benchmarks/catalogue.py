@@ -11,11 +11,13 @@ from benchmarks import (
     cassette_replay,
     crowd,
     imports,
+    queues,
     steady,
     storm,
 )
 
 _CLIENTS = (burst, steady, crowd, storm, ask, imports)
+_JOBS = (queues,)
 _CASSETTES = (cassette_replay, cassette_record, cassette_pace, cassette_load)
 
-SCENARIOS = {scenario.title: scenario for module in (*_CLIENTS, *_CASSETTES) for scenario in module.SCENARIOS}
+SCENARIOS = {scenario.title: scenario for module in (*_CLIENTS, *_CASSETTES, *_JOBS) for scenario in module.SCENARIOS}

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from jobs.budget import Budget
     from jobs.collecting import collect
     from jobs.context import JobContext, current
+    from jobs.crons import cron
+    from jobs.discarded import adead_letters, aretry_all, dead_letters, retry_all
     from jobs.errors import (
         BrokerUnavailable,
+        BudgetExceeded,
         JobCancelled,
         JobFailed,
         JobNotFound,
         JobsError,
+        JobTimeout,
+        NotStorable,
         ResultTimeout,
         StorageError,
     )
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from jobs.handle import JobHandle
     from jobs.llm import generate_summary, stream_prompt
     from jobs.provider_limit import ProviderLimit
+    from jobs.pruner import aprune, prune
+    from jobs.pruning import Pruned
     from jobs.rows import Job, NewJob
     from jobs.sending import asend_all, send_all
     from jobs.tables import is_aquila_table, metadata
@@ -36,6 +43,7 @@ __all__ = [
     "Actor",
     "BrokerUnavailable",
     "Budget",
+    "BudgetExceeded",
     "Job",
     "JobCancelled",
     "JobContext",
@@ -43,22 +51,32 @@ __all__ = [
     "JobFailed",
     "JobHandle",
     "JobNotFound",
+    "JobTimeout",
     "JobsError",
     "NewJob",
+    "NotStorable",
     "ProviderLimit",
+    "Pruned",
     "ResultTimeout",
     "StorageError",
     "Unique",
     "actor",
+    "adead_letters",
+    "aprune",
+    "aretry_all",
     "asend_all",
     "close",
     "collect",
     "configure",
+    "cron",
     "current",
+    "dead_letters",
     "follow",
     "generate_summary",
     "is_aquila_table",
     "metadata",
+    "prune",
+    "retry_all",
     "send_all",
     "stream_prompt",
 ]
@@ -74,10 +92,14 @@ def __getattr__(name: str) -> Any:
         "broker": ("close", "configure"),
         "collecting": ("collect",),
         "context": ("JobContext", "current"),
+        "crons": ("cron",),
+        "discarded": ("adead_letters", "aretry_all", "dead_letters", "retry_all"),
         "follower": ("JobEvent", "follow"),
         "handle": ("JobHandle",),
         "llm": ("generate_summary", "stream_prompt"),
         "provider_limit": ("ProviderLimit",),
+        "pruner": ("aprune", "prune"),
+        "pruning": ("Pruned",),
         "rows": ("Job", "NewJob"),
         "sending": ("asend_all", "send_all"),
         "tables": ("is_aquila_table", "metadata"),

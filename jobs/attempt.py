@@ -1,66 +1,42 @@
-"""One attempt of one job, from its message to its stored outcome."""
+"""One attempt of one job: its actor runs under the claim's lease, with everything around it that a job's runs need."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
-from sqlalchemy import Connection
 
-from aquila.errors import AquilaError
 from aquila.sink.ambient import ambient
+from aquila.tools.ledger import recording
 from jobs import claims
 from jobs.arguments import plain_result, unpack
 from jobs.capture import AttemptSink, stored_forms
 from jobs.cassettes import JobCassette
-from jobs.channel import Channel, LiveWriter
-from jobs.claims import Claim
+from jobs.claims import Captured, Claim
 from jobs.context import JobContext, running
-from jobs.database import Database
-from jobs.errors import JobsError, JobTimeout, StorageError
-from jobs.group_commit import GroupCommit
-from jobs.lease import Health, Held, LeaseKeeper
+from jobs.desk import Desk
+from jobs.errors import JobsError, JobTimeout
+from jobs.lease import Held
+from jobs.meter import Meter
 from jobs.middleware import Hooks
 from jobs.outcome import Errored, Finished, Interrupted, Outcome
-from jobs.policy import Again, GiveUp, decide, leaf
+from jobs.reattach import Responses
 from jobs.registry import ActorSpec
 from jobs.rows import Job
-from jobs.threads import Threads
+from jobs.settlement import Settlement
+from jobs.steps import Steps, ToolLedger
 
 logger = logging.getLogger("jobs")
 
-#: What is said of an attempt whose outcome the row refused.
-GIVEN_UP = "given up: another attempt has the job"
-#: Seconds between two tries to store an outcome while the database is away.
-STORE_AGAIN = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What the attempts of one worker process share."""
-
-    database: Database
-    writes: GroupCommit
-    live: LiveWriter
-    keeper: LeaseKeeper
-    health: Health
-    worker_id: str
-    #: For plain functions.
-    threads: Threads
-    #: Told one line for each attempt that has ended.
-    announce: Callable[[str], None]
-
 
 class Attempt:
-    """Runs the actor under the claim's lease and stores what came of it, exactly once or not at all."""
+    """Runs the actor under the claim's lease and has its outcome stored, exactly once or not at all."""
 
     def __init__(self, desk: Desk, spec: ActorSpec, claim: Claim, hooks: Hooks, *, since: float) -> None:
         """Prepare the attempt.
@@ -77,8 +53,12 @@ class Attempt:
         self._claim = claim
         self._hooks = hooks
         self._since = since
-        self._channel: Channel = desk.live.open(claim)
+        self._channel = desk.live.open(claim)
         self._sink = AttemptSink(self._channel)
+        self._steps = Steps(desk.database, claim, in_thread=desk.threads.run)
+        self._responses = Responses(self._steps)
+        #: None before the actor begins.
+        self._meter: Meter | None = None
 
     @property
     def _job(self) -> Job:
@@ -87,12 +67,23 @@ class Attempt:
     async def run(self) -> None:
         """Run the actor, store the outcome and end the live stream if the job has ended."""
         held = self._desk.keeper.hold(self._claim, since=self._since)
+        settlement = Settlement(
+            self._desk,
+            self._spec,
+            self._claim,
+            channel=self._channel,
+            captured=self._captured,
+            since=self._since,
+        )
         try:
             outcome = await self._perform(held)
             # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
-            await self._store(outcome)
+            settled = await settlement.settle(outcome)
         finally:
             self._desk.keeper.drop(held)
+        if settled == "discarded":
+            # Nobody will read them any more, and their provider bills what goes on.
+            await self._responses.cancel_open()
         await self._hooks.after(outcome)
 
     async def _perform(self, held: Held) -> Outcome:
@@ -121,19 +112,35 @@ class Attempt:
     async def _call(self) -> Any:
         await self._hooks.before()
         args, kwargs = unpack(self._spec.fn, self._job.arguments)
-        context = JobContext(
-            id=self._job.job_id,
-            attempt=self._job.attempt,
-            cassette=self._job.cassette,
-            metadata=self._job.metadata,
-            report=self._report,
-        )
         cassette = JobCassette(self._job.cassette, self._job.cassette_mode)
-        with ambient(self._sink), running(context), cassette.playing():
+        async with AsyncExitStack() as around:
+            self._meter = await around.enter_async_context(self._desk.metering.of(self._job))
+            await around.enter_async_context(self._responses)
+            for block in (
+                ambient(self._sink),
+                running(self._context()),
+                cassette.playing(),
+                recording(ToolLedger(self._steps)),
+            ):
+                around.enter_context(block)
             if self._spec.is_async:
                 return await self._spec.fn(*args, **kwargs)
             # A thread cannot be cancelled; it is left behind, and whatever it still says is refused.
             return await self._desk.threads.run(partial(self._spec.fn, *args, **kwargs))
+
+    def _captured(self) -> Captured:
+        return replace(self._sink.captured(), cost=self._meter.cost if self._meter is not None else None)
+
+    def _context(self) -> JobContext:
+        job = self._job
+        return JobContext(
+            id=job.job_id,
+            attempt=job.attempt,
+            cassette=job.cassette,
+            metadata=job.metadata,
+            report=self._report,
+            once=self._steps.once,
+        )
 
     async def _report(self, values: Mapping[str, Any]) -> None:
         plain = plain_result(dict(values))
@@ -142,93 +149,6 @@ class Attempt:
                 f"job {self._job.job_id} is no longer held by this attempt; its progress is not stored"
             )
         self._channel.append("status", {"name": "progress", "data": plain})
-
-    async def _store(self, outcome: Outcome) -> None:
-        captured = self._sink.captured()
-        match outcome:
-            case Finished(output, result):
-                kept = await self._write(
-                    partial(
-                        claims.complete, held=self._claim, output=output, result=result, captured=captured
-                    )
-                )
-                if kept:
-                    await self._desk.live.end(self._channel, "done", {})
-                self._say("completed" if kept else GIVEN_UP)
-            case Errored(error):
-                await self._store_error(leaf(error), self._trace(error))
-            case Interrupted("lost"):
-                if await self._write(partial(claims.keep_partial, held=self._claim, captured=captured)):
-                    await self._desk.live.end(self._channel, "cancelled", {})
-                    self._say("cancelled")
-                else:
-                    self._say(GIVEN_UP)
-            case Interrupted(reason):
-                kept = await self._write(partial(claims.release, held=self._claim))
-                self._say(f"put back ({reason})" if kept else GIVEN_UP)
-
-    def _trace(self, error: BaseException) -> str | None:
-        # Aquila's own errors say in one line what happened; anybody else's are found by their place.
-        if isinstance(leaf(error), AquilaError):
-            return None
-        job = self._job
-        logger.error(
-            "job %s %s raised in attempt %d", job.job_id[:8], job.actor_name, job.attempt, exc_info=error
-        )
-        return "".join(traceback.format_exception(error))
-
-    async def _store_error(self, error: BaseException, trace: str | None) -> None:
-        verdict = decide(
-            error,
-            attempt=self._job.attempt,
-            max_attempts=self._job.max_attempts,
-            backoff=self._spec.backoff,
-            jitter=random.random(),  # noqa: S311 - it spreads retries, it hides nothing
-            age=(self._job.started_at or self._job.created_at).timestamp() - self._job.created_at.timestamp(),
-        )
-        said = {"error": type(error).__name__, "message": str(error)}
-        if not await self._write(self._failure(verdict, error, trace)):
-            self._say(GIVEN_UP)
-        elif isinstance(verdict, Again):
-            self._channel.append("retry", {**said, "delay": verdict.delay})
-            await self._desk.live.flush()
-            how = "failed, again" if verdict.counts else "waits, again"
-            self._say(f"{how} in {verdict.delay:.1f} s: {said['error']}: {said['message']}")
-        else:
-            await self._desk.live.end(self._channel, "failed", said)
-            self._say(f"discarded, {verdict.reason}: {said['error']}: {said['message']}")
-
-    def _failure(
-        self, verdict: Again | GiveUp, error: BaseException, trace: str | None
-    ) -> Callable[[Connection], bool]:
-        again = verdict if isinstance(verdict, Again) else None
-        if again is not None and not again.counts:
-            why = f"{type(error).__name__}: {error}"
-            return partial(claims.wait, held=self._claim, delay=again.delay, why=why)
-        return partial(
-            claims.fail,
-            held=self._claim,
-            error=error,
-            trace=trace,
-            delay=again.delay if again is not None else None,
-            reason=verdict.reason if isinstance(verdict, GiveUp) else None,
-            captured=self._sink.captured(),
-        )
-
-    async def _write(self, work: Callable[[Connection], bool]) -> bool:
-        while True:
-            try:
-                return await self._desk.writes.write(work)
-            except StorageError as error:
-                # The epoch makes a late write safe: it is refused if somebody else has the job by then.
-                self._desk.health.failed()
-                logger.warning("the outcome of job %s waits to be stored: %s", self._job.job_id, error)
-            await anyio.sleep(STORE_AGAIN)
-
-    def _say(self, what: str) -> None:
-        seconds = time.monotonic() - self._since
-        name = f"{self._job.job_id[:8]} {self._job.actor_name}"
-        self._desk.announce(f"{name} {what} (attempt {self._job.attempt}, {seconds:.2f} s)")
 
 
 def _is_cancelled_from_outside() -> bool:

@@ -19,6 +19,7 @@ from jobs.database import Database
 from jobs.embedded import attach_valkey
 from jobs.errors import BrokerUnavailable
 from jobs.migrate import prepare
+from jobs.postman import Postman
 from jobs.provider_limit import ProviderLimit
 from jobs.registry import actors
 from jobs.settings import (
@@ -37,6 +38,9 @@ from jobs.wire import Wire
 class Runtime:
     """The database and the wire of this process, each opened at its first use."""
 
+    #: Whether it only takes the real one's place for a while: then `configure` checks its values and changes nothing.
+    stands_in = False
+
     def __init__(self, settings: JobsSettings, middleware: Iterable[dramatiq.Middleware] = ()) -> None:
         self.settings = settings
         self._middleware = tuple(middleware)
@@ -44,6 +48,7 @@ class Runtime:
         self._database: Database | None = None
         self._database_id = ""
         self._wire: Wire | None = None
+        self._postman: Postman | None = None
         self._attachment: Attachment | None = None
 
     def database(self) -> Database:
@@ -82,6 +87,24 @@ class Runtime:
                 self._wire.declare(spec)
             return self._wire
 
+    @property
+    def database_id(self) -> str:
+        """The database's own name, by which a host's transaction is known to be in the same one.
+
+        Raises:
+            ConfigError: It cannot be used as configured, or its tables are missing.
+            StorageError: It cannot be reached.
+        """
+        self.database()
+        return self._database_id
+
+    def postman(self) -> Postman:
+        """Give what hands over the jobs that hosts add in transactions of their own."""
+        with self._lock:
+            if self._postman is None:
+                self._postman = Postman(self.database, self.wire)
+            return self._postman
+
     def redis_url(self) -> str:
         """Give the URL of Redis: the configured one, else that of the embedded server, which then runs.
 
@@ -114,6 +137,11 @@ class Runtime:
 
     def close(self) -> None:
         """Close what was opened; the embedded server stops a while after its last user."""
+        with self._lock:
+            postman, self._postman = self._postman, None
+        if postman is not None:
+            # Not under the lock, which its thread may be waiting for.
+            postman.close()
         with self._lock:
             if self._wire is not None:
                 self._wire.close()
@@ -177,6 +205,8 @@ def configure(
         keep_discarded=keep_discarded,
     )
     with _LOCK:
+        if _RUNTIME is not None and _RUNTIME.stands_in:
+            return
         if _RUNTIME is not None:
             raise ConfigError(
                 "the jobs are in use or configured already; call jobs.configure(...) first and once"
@@ -212,6 +242,19 @@ def runtime() -> Runtime:
         if _RUNTIME is None:
             _RUNTIME = Runtime(read_jobs_settings())
         return _RUNTIME
+
+
+def installed() -> Runtime | None:
+    """Give this process's runtime; None before it is configured or used."""
+    return _RUNTIME
+
+
+def install(used: Runtime | None) -> Runtime | None:
+    """Put a runtime in this process's place; give the one that was there, which stays open."""
+    global _RUNTIME
+    with _LOCK:
+        before, _RUNTIME = _RUNTIME, used
+        return before
 
 
 def close() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from aquila.errors import ConfigError
@@ -43,6 +43,22 @@ class Budget:
     def period(self, now: datetime) -> str:
         """Give the name of the period that a moment lies in; empty for one that never ends."""
         return now.strftime(_PERIODS[self.per])
+
+    def rest(self, now: datetime) -> float | None:
+        """Give the seconds until the budget is fresh again; None if it never is.
+
+        Args:
+            now: The present moment, in UTC.
+        """
+        if self.per == "ever":
+            return None
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # 32 days behind the first of a month lie in the next one.
+        after = (
+            today.replace(day=1) + timedelta(days=32) if self.per == "month" else today + timedelta(days=1)
+        )
+        fresh = after.replace(day=1) if self.per == "month" else after
+        return (fresh - now).total_seconds()
 
     def exceeded(self, tokens: int, cost: float | None) -> str | None:
         """Say in words which part is used up; None while there is some left."""

@@ -29,27 +29,38 @@ class AttemptSink:
         self._model: str | None = None
         self._finish_reason: str | None = None
 
+    def for_run(self, ref: str) -> RunSink:
+        """Give what the run of that name feeds, so that what it says carries its name."""
+        return RunSink(self, ref)
+
     async def emit(self, event: Event) -> None:
-        """Take one event; never waits."""
-        data = {name: value for name, value in event.to_dict().items() if name != "type"}
+        """Take one event of a run that has no name here; never waits."""
+        self.take(event, None)
+
+    def take(self, event: Event, ref: str | None) -> None:
+        """Put one event into the stream, behind the name of the run that gave it.
+
+        Args:
+            event: The event.
+            ref: The run's name; None if it is not known.
+        """
+        named = {} if ref is None else {"run": ref}
+        type_, data = event.type, {name: value for name, value in event.to_dict().items() if name != "type"}
         match event:
             case Chunk() if self._first_chunk is None:
                 self._first_chunk = self._clock() - self._began
             case Started():
-                self._channel.append("run_started", data)
-                return
+                type_ = "run_started"
             case Done(response=response):
                 self._count(response)
-                self._channel.append("run_done", _summary(response))
-                return
+                type_, data = "run_done", _summary(response)
             case Failed(error=error):
                 if error.partial is not None:
                     self._count(error.partial)
-                self._channel.append("run_failed", data)
-                return
+                type_ = "run_failed"
             case _:
                 pass
-        self._channel.append(event.type, data)
+        self._channel.append(type_, {**named, **data})
 
     async def aclose(self) -> None:
         """Do nothing: the attempt ends the stream."""
@@ -69,6 +80,23 @@ class AttemptSink:
         self._finish_reason = response.finish_reason or self._finish_reason
         if response.usage is not None:
             self._usage.update(response.usage.to_dict())
+
+
+class RunSink:
+    """One run's way into the job's stream; made by `AttemptSink.for_run`."""
+
+    __slots__ = ("_attempt", "_ref")
+
+    def __init__(self, attempt: AttemptSink, ref: str) -> None:
+        self._attempt = attempt
+        self._ref = ref
+
+    async def emit(self, event: Event) -> None:
+        """Take one event; never waits."""
+        self._attempt.take(event, self._ref)
+
+    async def aclose(self) -> None:
+        """Do nothing: the attempt ends the stream."""
 
 
 def stored_forms(value: Any, streamed: str) -> tuple[str | None, Any]:

@@ -23,8 +23,21 @@ class JobCassette:
     mode: str | None = None
 
     def playing(self) -> AbstractContextManager[Any]:
-        """Give the block in which the job's runs use it."""
-        return use(self.name, mode=self.mode) if self.name is not None else nullcontext()
+        """Give the block in which the job's runs use it.
+
+        Raises:
+            CassetteError: It is not clear which cassette is in effect.
+            ConfigError: The environment names an unknown mode.
+        """
+        if self.name is None or self._is_in_effect():
+            return nullcontext()
+        return use(self.name, mode=self.mode)
+
+    def _is_in_effect(self) -> bool:
+        # The block of a test that runs its jobs itself has faults and rules, which count for them, too.
+        settings = read_settings()
+        scope = in_effect(settings)
+        return scope is not None and scope.name == self.name and resolve_mode(scope.mode, settings) != "off"
 
 
 def cassette_of_send(named: str | None, declared: str | None) -> JobCassette:

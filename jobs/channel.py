@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Any
 
 import anyio
@@ -11,12 +14,25 @@ import redis
 
 from jobs.claims import Claim
 from jobs.errors import StorageError
-from jobs.live import LOST, STALE, Entry, Terminal, append_args
+from jobs.live import (
+    APPEND,
+    FRAGMENTS,
+    LOST,
+    STALE,
+    TOTALS,
+    Entry,
+    Terminal,
+    append_args,
+    compact_args,
+)
+from jobs.snapshot import COMPACT
 
 logger = logging.getLogger("jobs")
 
 #: Seconds that fragments wait for one another.
 INTERVAL = 0.025
+#: Seconds that a channel may be sent too early, together with others. All at once would make the last one wait for all.
+SPREAD = 0.01
 #: Seconds to leave Redis alone after it did not answer.
 PAUSE = 0.5
 
@@ -33,24 +49,29 @@ class Channel:
         self.opened = False
         self.pending: list[Entry] = []
         self._notify = notify
-        self._text: list[str] = []
+        #: The fragments of the answers, in the order in which they came.
+        self._chunks: list[dict[str, Any]] = []
+        #: What has been begun to be said.
+        self._begun: set[tuple[str, Any, Any]] = set()
 
     @property
     def text(self) -> str:
-        """The text of the attempt so far."""
-        return "".join(self._text)
+        """The text of the attempt so far: what its runs said, in the order in which it came."""
+        return "".join([data["text"] for data in self._chunks])
 
     def append(self, type_: str, data: dict[str, Any]) -> None:
         """Add an event. The first of its kind goes out at once, further fragments in batches."""
+        entry = Entry(type_, self.held.job.attempt, data)
         if type_ == "chunk":
-            self._text.append(data["text"])
-            urgent = len(self._text) == 1
-        else:
-            urgent = True
-        if self.pending and self.pending[-1].absorb(type_, data):
-            urgent = False
-        else:
-            self.pending.append(Entry(type_, self.held.job.attempt, data))
+            self._chunks.append(data)
+        urgent = True
+        if type_ in FRAGMENTS or type_ in TOTALS:
+            urgent = entry.source not in self._begun
+            self._begun.add(entry.source)
+        if type_ in TOTALS:
+            self.pending = [known for known in self.pending if known.source != entry.source]
+        if not (self.pending and self.pending[-1].absorb(entry)):
+            self.pending.append(entry)
         self._notify(self, urgent)
 
     def take(self) -> list[Entry]:
@@ -61,25 +82,43 @@ class Channel:
         if not self.lost:
             return entries if self.opened else [begin, *entries]
         # All of the text is said again, so that a reader who starts over misses none and reads none twice.
-        again = [Entry("chunk", attempt, {"text": self.text})] if self._text else []
-        return [begin, *again, *(entry for entry in entries if entry.type != "chunk")]
+        return [begin, *self._all_chunks(), *(entry for entry in entries if entry.type != "chunk")]
+
+    def _all_chunks(self) -> list[Entry]:
+        attempt = self.held.job.attempt
+        runs = groupby(self._chunks, key=lambda data: data.get("run"))
+        named = ((run, "".join([data["text"] for data in chunks])) for run, chunks in runs)
+        return [
+            Entry("chunk", attempt, {"text": text} if run is None else {"run": run, "text": text})
+            for run, text in named
+        ]
 
 
 class LiveWriter:
-    """Sends the channels' events: one pipeline for all attempts of the process, at most every 25 ms."""
+    """Sends the channels' events: in one pipeline for all that are due, each channel's 25 ms after they came."""
 
-    def __init__(self, client: Any, *, is_held: Callable[[Claim], Awaitable[bool]], ttl: float) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        is_held: Callable[[Claim], Awaitable[bool]],
+        ttl: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare the writer.
 
         Args:
             client: An asynchronous Redis client.
             is_held: Asks the row whether a claim still stands.
             ttl: Seconds to keep a stream after the end of its job.
+            clock: Seconds that only go forward.
         """
         self._client = client
         self._is_held = is_held
         self._ttl = ttl
-        self._dirty: dict[Channel, None] = {}
+        self._clock = clock
+        #: Channels with something to send, and when it is due.
+        self._dirty: dict[Channel, float] = {}
         self._work = anyio.Event()
         self._hurry = anyio.Event()
         self._sending = anyio.Lock()
@@ -94,21 +133,35 @@ class LiveWriter:
         """Send until cancelled."""
         while True:
             await self._work.wait()
-            with anyio.move_on_after(INTERVAL):
-                await self._hurry.wait()
             self._work, self._hurry = anyio.Event(), anyio.Event()
-            if not await self.flush():
+            if not self._dirty:
+                continue
+            with anyio.move_on_after(max(0.0, min(self._dirty.values()) - self._clock())):
+                await self._hurry.wait()
+            sent = await self.send_due()
+            if self._dirty:
+                self._work.set()
+            if not sent:
                 await anyio.sleep(PAUSE)
 
+    async def send_due(self) -> bool:
+        """Send what has waited long enough; False if Redis did not answer."""
+        return await self._send(self._clock() + SPREAD)
+
     async def flush(self) -> bool:
-        """Send what is pending; False if Redis did not answer, and then it is said again later."""
+        """Send all that is pending; False if Redis did not answer, and then it is said again later."""
+        return await self._send(math.inf)
+
+    async def _send(self, until: float) -> bool:
         async with self._sending:
-            channels, self._dirty = list(self._dirty), {}
+            channels = [channel for channel, due in self._dirty.items() if due <= until]
+            for channel in channels:
+                del self._dirty[channel]
             batch = [
                 (channel, args) for channel in channels if (args := await self._next(channel)) is not None
             ]
             try:
-                answers = await self._send([args for _, args in batch])
+                answers = await APPEND.arun_all(self._client, [args for _, args in batch])
             except (redis.RedisError, OSError) as error:
                 logger.warning("live events wait: %s", error)
                 answers = [error] * len(batch)
@@ -117,7 +170,9 @@ class LiveWriter:
         return not any(isinstance(answer, Exception) for answer in answers)
 
     async def end(self, channel: Channel, terminal: Terminal, data: dict[str, Any]) -> None:
-        """Send what is pending and the event that ends the stream. If Redis is away, readers learn it from the row.
+        """Send what is pending and the event that ends the stream, and join its fragments for late readers.
+
+        If Redis is away, readers learn the end from the row.
 
         Args:
             channel: The attempt's; its outcome is stored, so that nobody else can have had the job.
@@ -138,22 +193,33 @@ class LiveWriter:
                 logger.warning(
                     "job %s: readers learn its end from the row: %s", channel.held.job.job_id, error
                 )
+                return
+        await self._compact(channel)
 
     async def _append_end(self, channel: Channel, terminal: Terminal, data: dict[str, Any]) -> int:
         job = channel.held.job
         opens = channel.lost or not channel.opened
         entries = [*channel.take(), Entry(terminal, job.attempt, data)]
         args = append_args(job.job_id, job.epoch, entries, opens=opens, ends=True, ttl=self._ttl)
-        return int(await self._client.eval(*args))
+        return int(await APPEND.arun(self._client, args))
+
+    async def _compact(self, channel: Channel) -> None:
+        try:
+            await COMPACT.arun(self._client, compact_args(*channel.held.key))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("job %s: its live stream stays in pieces: %s", channel.held.job.job_id, error)
 
     def _notify(self, channel: Channel, urgent: bool) -> None:  # noqa: FBT001 - a callback of one use
         if channel.stale:
             channel.pending.clear()
             return
-        self._dirty[channel] = None
-        self._work.set()
+        now = self._clock()
         if urgent:
+            self._dirty[channel] = now
             self._hurry.set()
+        else:
+            self._dirty.setdefault(channel, now + INTERVAL)
+        self._work.set()
 
     async def _next(self, channel: Channel) -> list[Any] | None:
         # Redis was flushed, replaced or away. That is no lost lease, but it may be one: the row knows.
@@ -171,13 +237,6 @@ class LiveWriter:
             self._notify(channel, False)
             return False
         return not channel.stale
-
-    async def _send(self, batch: list[list[Any]]) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
-        for args in batch:
-            pipe.eval(*args)
-        answers: list[Any] = await pipe.execute(raise_on_error=False)
-        return answers
 
     def _take_answer(self, channel: Channel, answer: Any) -> None:
         if answer == STALE:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from jobs.rows import Job, find, get
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, storable
 from jobs.tables import jobs
 
 #: Characters of a traceback that a row keeps: its end, where the error is.
@@ -44,9 +44,11 @@ class Captured:
     usage: Mapping[str, int] | None = None
     #: Seconds from the start of the attempt.
     time_to_first_chunk: float | None = None
+    #: US dollars of its requests; None if none has a known price.
+    cost: float | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Give what the row keeps of it, the text apart."""
+        """Give what the row keeps of it, the text and the cost apart."""
         return {
             "model": self.model,
             "finish_reason": self.finish_reason,
@@ -64,7 +66,13 @@ class Renewal:
     held: set[tuple[str, int]]
 
 
-def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease: float) -> Claim | None:
+#: What an attempt has captured that gave nothing.
+NOTHING = Captured()
+
+
+def claim(
+    connection: Connection, job_id: str, epoch: int, worker_id: str, lease: float, *, again: bool = False
+) -> Claim | None:
     """Take a job to run its attempt `epoch`; None if it is not there to be taken.
 
     Args:
@@ -73,7 +81,10 @@ def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease
         epoch: The epoch its message announced, so that an old message claims nothing.
         worker_id: Who takes it.
         lease: Seconds until the claim ends unless it is renewed.
+        again: Whether it was asked for before and the answer was lost: then it may be this worker's already.
     """
+    if again and (mine := _claimed_before(connection, job_id, epoch, worker_id)) is not None:
+        return Claim(mine, worker_id)
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state == "available", jobs.c.epoch == epoch - 1)
@@ -84,7 +95,7 @@ def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease
             worker_id=worker_id,
             lease_until=db_now(lease),
             started_at=db_now(),
-            **Captured().columns(),
+            **NOTHING.columns(),
             output=None,
             result=None,
         )
@@ -97,6 +108,12 @@ def claim(connection: Connection, job_id: str, epoch: int, worker_id: str, lease
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(metadata=known))
         job = replace(job, metadata=known)
     return Claim(job, worker_id)
+
+
+def _claimed_before(connection: Connection, job_id: str, epoch: int, worker_id: str) -> Job | None:
+    job = find(connection, job_id)
+    mine = job is not None and (job.state, job.epoch, job.worker_id) == ("executing", epoch, worker_id)
+    return job if mine else None
 
 
 def renew(connection: Connection, worker_id: str, held: Collection[tuple[str, int]], lease: float) -> Renewal:
@@ -117,7 +134,8 @@ def complete(
     connection: Connection, held: Claim, *, output: str | None, result: Any, captured: Captured
 ) -> bool:
     """Store the result; False if the claim is stale and nothing was written."""
-    done = _finish(connection, held, state="completed", output=output, result=result, **captured.columns())
+    kept = {"output": output, "result": result, **captured.columns(), **_added(captured)}
+    done = _finish(connection, held, state="completed", **kept)
     # Refused too if it is stored, and the database's answer to that was lost.
     return done or _is_completed(connection, held)
 
@@ -145,20 +163,25 @@ def fail(
     """
     entry = error_entry(held.job.attempt, type(error).__name__, str(error))
     if trace:
-        entry["traceback"] = _storable(trace[-TRACE_LENGTH:])
+        entry["traceback"] = storable(trace[-TRACE_LENGTH:])
     errors = [*get(connection, held.job.job_id).errors, {**entry, "at": _now(connection)}]
-    common = {"errors": errors, "output": captured.text or None, **captured.columns()}
+    common = {
+        "errors": errors,
+        "output": captured.text or None,
+        **captured.columns(),
+        **_added(captured),
+    }
     if delay is None:
         return _finish(connection, held, state="discarded", reason=reason, **common)
     return _leave(connection, held, state="retryable", scheduled_at=db_now(delay), **common)
 
 
-def release(connection: Connection, held: Claim) -> bool:
-    """Give the job back as if this attempt had not been; False if the claim is stale."""
-    return _leave(connection, held, state="available", attempt=jobs.c.attempt - 1)
+def release(connection: Connection, held: Claim, *, captured: Captured = NOTHING) -> bool:
+    """Give the job back as if this attempt had not been, but for its cost; False if the claim is stale."""
+    return _leave(connection, held, state="available", attempt=jobs.c.attempt - 1, **_added(captured))
 
 
-def wait(connection: Connection, held: Claim, *, delay: float, why: str) -> bool:
+def wait(connection: Connection, held: Claim, *, delay: float, why: str, captured: Captured) -> bool:
     """Put a job off that has to wait for somebody else; it costs no attempt. False if the claim is stale.
 
     Args:
@@ -166,9 +189,10 @@ def wait(connection: Connection, held: Claim, *, delay: float, why: str) -> bool
         held: The claim.
         delay: Seconds until it is due again.
         why: Kept in the row until the job is claimed.
+        captured: What had come.
     """
     known = {**get(connection, held.job.job_id).metadata, WAITS: why[:WHY_LENGTH]}
-    later = {"state": "retryable", "scheduled_at": db_now(delay), "metadata": known}
+    later = {"state": "retryable", "scheduled_at": db_now(delay), "metadata": known, **_added(captured)}
     return _leave(connection, held, attempt=jobs.c.attempt - 1, **later)
 
 
@@ -180,7 +204,7 @@ def keep_partial(connection: Connection, held: Claim, captured: Captured) -> boo
             jobs.c.id == held.job.job_id, jobs.c.epoch == held.job.epoch, jobs.c.worker_id == held.worker_id
         )
         .where(jobs.c.state == "cancelled")
-        .values(output=captured.text or None, **captured.columns())
+        .values(output=captured.text or None, **captured.columns(), **_added(captured))
     )
     return changed.rowcount == 1
 
@@ -228,15 +252,16 @@ def _keys(connection: Connection, query: Select[Any]) -> set[tuple[str, int]]:
 
 def error_entry(attempt: int, error: str, message: str) -> dict[str, Any]:
     """Make an entry of a row's `errors`, without its time."""
-    return {"attempt": attempt, "error": error, "message": _storable(message[:2000])}
-
-
-def _storable(text: str) -> str:
-    return text.replace("\x00", "\ufffd")
+    return {"attempt": attempt, "error": error, "message": storable(message[:2000])}
 
 
 def _now(connection: Connection) -> str:
     return connection.execute(select(db_now())).scalar_one().isoformat()
+
+
+def _added(captured: Captured) -> dict[str, Any]:
+    # Earlier attempts were paid for as well.
+    return {} if captured.cost is None else {"cost": func.coalesce(jobs.c.cost, 0.0) + captured.cost}
 
 
 def _mine(held: Claim) -> ColumnElement[bool]:

@@ -6,11 +6,21 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from uuid import uuid4
+
+from jobs.step import check_step_name, step_value
 
 
 async def _nowhere(_: Mapping[str, Any]) -> None:
     """Take progress that no row waits for."""
+
+
+async def _each_time(name: str, run: Callable[[], Any]) -> Any:
+    """Run a step that no row remembers."""
+    check_step_name(name)
+    return await step_value(name, run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +36,8 @@ class JobContext:
     #: The row's metadata when the attempt began, with the progress of earlier attempts.
     metadata: Mapping[str, Any] = field(default_factory=dict)
     report: Callable[[Mapping[str, Any]], Awaitable[None]] = field(default=_nowhere, repr=False)
+    #: Runs a step of a name, or gives what an earlier attempt has recorded of it.
+    once: Callable[[str, Callable[[], Any]], Awaitable[Any]] = field(default=_each_time, repr=False)
 
     async def progress(self, **metadata: Any) -> None:
         """Merge values into the row's metadata and tell the followers. They are kept across attempts.
@@ -39,6 +51,36 @@ class JobContext:
             StorageError: The database failed.
         """
         await self.report(metadata)
+
+    async def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function once for the job, however many attempts it takes, and give what it returned, as JSON values.
+
+        What an earlier attempt has recorded under the name is given back, and the function is not called. What it raises is
+        not recorded. A crash between the function's effect and the record calls it again: give `step_key` to whatever it
+        asks elsewhere. A plain function runs in a thread. Outside a job the function is called each time.
+
+        Args:
+            name: The step's name, once in each attempt: several of a kind are told apart by it, `charge:42`.
+            function: What to call, async or plain.
+            args: What to call it with.
+            kwargs: What else to call it with.
+
+        Raises:
+            ConfigError: The name cannot be used or was used before, or what was returned is neither JSON nor a pydantic
+                model, or too long.
+            JobsError: A newer attempt has the job, so the step is not recorded.
+        """
+        return await self.once(name, partial(function, *args, **kwargs))
+
+    def step_key(self, name: str) -> str:
+        """Give the idempotency key of a step for what it asks elsewhere: the same in every attempt.
+
+        Outside a job each call gives another one.
+
+        Args:
+            name: The step's name.
+        """
+        return f"{self.id or uuid4().hex}:{name}"
 
 
 _OUTSIDE = JobContext()

@@ -9,12 +9,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from aquila.errors import AquilaError, ConfigError
-from jobs.errors import StorageError
+from jobs.errors import NotStorable, StorageError
 from jobs.threads import in_thread
 
 P = ParamSpec("P")
@@ -36,7 +44,38 @@ REMEDIES = (
     ("file is not a database", "the file is something else or damaged; move it away"),
     ("malformed", "the file is damaged; move it away or restore a copy"),
     ("database is locked", "another process holds it; end that process or use PostgreSQL"),
+    ("password authentication failed", "mend the user and the password in AQUILA_DATABASE_URL"),
+    ("no password supplied", "write AQUILA_DATABASE_URL as postgresql://USER:PASSWORD@HOST/NAME"),
+    ('fatal:  role "', "mend the user in AQUILA_DATABASE_URL, or make that role"),
+    ('fatal:  database "', "mend the name in AQUILA_DATABASE_URL, or make it with `createdb NAME`"),
+    (
+        "no pg_hba.conf entry",
+        "add ?sslmode=require to AQUILA_DATABASE_URL, or let the server accept this user and host",
+    ),
+    ("failed to resolve host", "mend the host in AQUILA_DATABASE_URL"),
+    ("connection refused", "start PostgreSQL there, or mend host and port in AQUILA_DATABASE_URL"),
+    ("too many c", "raise the server's max_connections, or run fewer workers"),
+    ("remaining connection slots", "raise the server's max_connections, or run fewer workers"),
+    ("permission denied", "grant this user its rights on the schema and the tables, or use their owner"),
+    ("read-only transaction", "this is a copy; name the primary server in AQUILA_DATABASE_URL"),
+    ("no space left on device", "free space on the disk of the database's server"),
+    ("the database system is", "it starts or stops; try again in a moment"),
 )
+#: Of PostgreSQL's codes: the transaction met another one and is to be run once more; a table or a column is missing.
+MEETINGS = {"40001", "40P01"}
+MISSING = {"42P01", "42703"}
+#: How often such a transaction is run in all.
+TRIES = 3
+#: A connection whose other end has gone without a word is given up after these, in seconds and milliseconds.
+LIVELINESS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+#: A process that stops in the middle of a write must not keep its rows locked for ever.
+LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 
 class Database:
@@ -50,7 +89,7 @@ class Database:
         """
         self.engine = open_engine(url)
         #: The URL without its password, for messages.
-        self.name = self.engine.url.render_as_string(hide_password=True)
+        self.name = _shown(self.engine.url)
         #: Whether it locks rows one by one; SQLite locks the whole file.
         self.locks_rows = self.engine.dialect.name == "postgresql"
 
@@ -69,12 +108,22 @@ class Database:
     def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; it is committed when `work` returns.
 
+        `work` is run once more when the transaction met another one and PostgreSQL ended it.
+
         Raises:
             StorageError: The database failed, and nothing is written.
+            NotStorable: A value does not fit into the database.
             ConfigError: Its tables are missing.
         """
-        with _translated(self.name), self.engine.begin() as connection:
-            return work(connection, *args, **kwargs)
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with _translated(self.name), self.engine.begin() as connection:
+                    return work(connection, *args, **kwargs)
+            except StorageError as error:
+                if tries == TRIES or _sqlstate(error.__cause__) not in MEETINGS:
+                    raise
 
     async def aread(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -114,11 +163,12 @@ def open_engine(url: str) -> Engine:
         if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
             raise ConfigError(f"the jobs run on SQLite or PostgreSQL, not on {parsed.get_backend_name()}")
         if parsed.get_backend_name() == "postgresql":
-            return create_engine(
-                parsed, pool_pre_ping=True, max_overflow=20, connect_args={"connect_timeout": 10}
-            )
-        engine = create_engine(parsed, max_overflow=40, connect_args={"timeout": BUSY_SECONDS})
-    except (ArgumentError, NoSuchModuleError) as error:
+            return _open_postgresql(parsed)
+        engine = create_engine(
+            parsed, max_overflow=40, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}
+        )
+    # SQLAlchemy leaves a port that is no number to int().
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigError(
             "the database URL cannot be read; write sqlite:///FILE or postgresql://HOST/NAME"
         ) from error
@@ -131,12 +181,48 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _open_postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        max_overflow=20,
+        # Whatever the server's default is: the statements are written for this one.
+        isolation_level="READ COMMITTED",
+        # Prompts and outputs do not belong into tracebacks and logs.
+        hide_parameters=True,
+        # Prepared statements are lost behind a pooler that changes the server's session from transaction to transaction.
+        connect_args={
+            "prepare_threshold": None,
+            **{k: v for k, v in LIVELINESS.items() if k not in url.query},
+        },
+    )
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _shown(url: URL) -> str:
+    secret = {name: "***" for name in ("password", "sslpassword") if name in url.query}
+    return url.update_query_dict(secret).render_as_string(hide_password=True)
+
+
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
         raise storage_error(error, name) from error
+    except (ValueError, RecursionError) as error:
+        # A half surrogate, a number of 5,000 digits, a list in a list in a list: the driver has sent nothing.
+        raise NotStorable(f"a value cannot be stored in {name}: {error}") from error
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get("aquila_reads", False):
+        connection.exec_driver_sql(LET_GO)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
@@ -165,8 +251,16 @@ def storage_error(error: SQLAlchemyError, name: str) -> AquilaError:
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()
     said = cause[0] if cause else type(error).__name__
     lowered = said.lower()
-    if "no such table" in lowered or ("relation" in lowered and "does not exist" in lowered):
-        return ConfigError(f"the tables of the jobs are missing in {name}; run `aquila db upgrade`")
+    if "no such table" in lowered or _sqlstate(error) in MISSING:
+        return ConfigError(
+            f"the tables of the jobs are missing or too old in {name}; run `aquila db upgrade`"
+        )
+    if isinstance(error, PoolTimeout):
+        return StorageError(
+            f"database {name}: all connections of this process are in use; it is asked too slowly"
+        )
+    if isinstance(error, DataError | IntegrityError) or not isinstance(error, DBAPIError):
+        return NotStorable(f"a value cannot be stored in {name}: {said}")
     for words, remedy in REMEDIES:
         if words in lowered:
             return StorageError(f"database {name}: {said}; {remedy}")

@@ -11,10 +11,12 @@ import anyio
 import dramatiq
 
 from jobs import claims
-from jobs.attempt import STORE_AGAIN, Attempt, Desk
+from jobs.attempt import Attempt
+from jobs.desk import Desk
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.middleware import Hooks
 from jobs.registry import ActorSpec, actors
+from jobs.settlement import STORE_AGAIN
 from jobs.threads import in_thread
 from jobs.wire import Wire
 
@@ -42,15 +44,18 @@ class Delivery:
         job_id, epoch = message.args
         spec = actors().get(message.actor_name)
         # The database may be away; the message stays ours until it is back or this process stops.
+        again = False
         while not self._stopping:
             since = time.monotonic()
             try:
                 if spec is None:
                     await self._decline(message, job_id, epoch)
                 else:
-                    await self._attempt(message, spec, job_id, epoch, since)
+                    await self._attempt(message, spec, since, again=again)
                 await self._settle(self._wire.ack, message)
             except StorageError as error:
+                # It may have been committed all the same: only the answer is lost.
+                again = True
                 self._desk.health.failed()
                 logger.warning("job %s waits to be claimed: %s", job_id, error)
                 await anyio.sleep(STORE_AGAIN)
@@ -59,10 +64,13 @@ class Delivery:
         await self._settle(self._wire.give_back, message)
 
     async def _attempt(
-        self, message: dramatiq.Message[Any], spec: ActorSpec, job_id: str, epoch: int, since: float
+        self, message: dramatiq.Message[Any], spec: ActorSpec, since: float, *, again: bool
     ) -> None:
         desk = self._desk
-        claim = await desk.writes.write(claims.claim, job_id, epoch, desk.worker_id, desk.keeper.lease)
+        job_id, epoch = message.args
+        claim = await desk.writes.write(
+            claims.claim, job_id, epoch, desk.worker_id, desk.keeper.lease, again=again
+        )
         if claim is not None:
             await Attempt(desk, spec, claim, Hooks(self._wire, message), since=since).run()
 

@@ -4,6 +4,7 @@
 JobsError                 below aquila.AquilaError
 ├── StorageError          the database cannot be reached, read or written
 ├── BrokerUnavailable     Redis does not answer
+├── NotStorable           a value does not fit into the database
 ├── JobNotFound           no job has that id
 ├── JobTimeout            an attempt took longer than the job's own timeout
 ├── BudgetExceeded        what the job or its tag may use is used up
@@ -28,6 +29,10 @@ class StorageError(JobsError):
     """The database cannot be reached, read or written."""
 
     retryable = True
+
+
+class NotStorable(JobsError):
+    """A value does not fit into the database. Storing it once more does not help."""
 
 
 class BrokerUnavailable(JobsError):

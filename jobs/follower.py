@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import anyio
-import redis
 from anyio import to_thread
 
 from jobs import rows
 from jobs.broker import Runtime, runtime
+from jobs.cursor import Cursor, Position, format_position, parse_cursor
+from jobs.hub import hub_at
 from jobs.live import TERMINAL, stream_key
-from jobs.redis_client import connect_async
 from jobs.rows import Job
+from jobs.subscription import Subscription
+from jobs.tail import Record
 
-logger = logging.getLogger("jobs")
-
-#: Milliseconds a read waits for news; then the row is looked at.
-BLOCK_MS = 1000
-#: Events taken in one read.
-BATCH = 500
+#: Seconds of silence until the row is looked at: at first, and at most. The row is needed only if the stream was lost.
+SILENCE = 1.0
+LONGEST_SILENCE = 5.0
+#: Seconds that a job's last words may come after its row has ended: the row is written first.
+LAST_WORDS = 0.2
 #: How the end of a job in each state is called.
 _ENDS = {"completed": "done", "discarded": "failed", "cancelled": "cancelled"}
 
@@ -34,6 +33,9 @@ class JobEvent:
 
     `attempt` begins an attempt: text of earlier ones is void. `chunk` and `reasoning_chunk` carry text; `status`,
     `retry`, `run_started`, `run_done` and others are news. `done`, `failed` and `cancelled` end the job.
+
+    The texts of an attempt's chunks, one after the other, are the job's text. An actor that has several runs at once mixes
+    them in it: `run` tells them apart.
     """
 
     #: Pass it as `after` to go on behind this event.
@@ -47,6 +49,12 @@ class JobEvent:
     def text(self) -> str:
         """The text of a `chunk`; empty for everything else."""
         return str(self.data["text"]) if self.type == "chunk" else ""
+
+    @property
+    def run(self) -> str | None:
+        """The name of the run that said it, as in `Stream.ref`; None for what the job itself says."""
+        name = self.data.get("run")
+        return name if isinstance(name, str) else None
 
     @property
     def output(self) -> str | None:
@@ -70,11 +78,15 @@ class Follower:
     configured.
     """
 
-    def __init__(self, job_id: str, *, after: str | None, used: Runtime) -> None:
+    def __init__(self, job_id: str, *, after: Cursor, used: Runtime) -> None:
         self._job_id = job_id
-        self._cursor = after or "0-0"
+        self._place = after.position
         self._runtime = used
-        self._client: Any = None
+        self._subscription: Subscription | None = None
+        self._job: Job | None = None
+        #: Whether the row has ended without the stream's having said so, which was waited for.
+        self._silent = False
+        self._patience = SILENCE
         self._ready: deque[JobEvent] = deque()
         self._over = False
 
@@ -82,20 +94,25 @@ class Follower:
         return self
 
     async def __anext__(self) -> JobEvent:
-        while not self._ready:
-            if self._over:
-                raise StopAsyncIteration
-            try:
-                await self._read()
-            except BaseException:
-                await self.aclose()
-                raise
-        event = self._ready.popleft()
-        self._cursor = event.cursor
-        if event.ends:
-            self._over = True
-            await self.aclose()
-        return event
+        await self._fill()
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def read_events(self) -> list[JobEvent]:
+        """Give the events that have come with the last read, which are one or many; none at the end.
+
+        For readers that hand events on in batches; `async for` gives them one by one.
+
+        Raises:
+            JobNotFound: There is no such job.
+            StorageError: The database failed.
+            ConfigError: The jobs cannot be used as configured.
+        """
+        await self._fill()
+        events = list(self._ready)
+        self._ready.clear()
+        return events
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,45 +121,54 @@ class Follower:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection. May be called twice."""
-        client, self._client = self._client, None
-        if client is not None:
-            with anyio.CancelScope(shield=True):
-                await client.aclose()
+        """Leave the stream. May be called twice."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.aclose()
+
+    async def _fill(self) -> None:
+        try:
+            while not self._ready and not self._over:
+                await self._read()
+        except BaseException:
+            await self.aclose()
+            raise
+        if self._over:
+            await self.aclose()
 
     async def _read(self) -> None:
-        first = self._client is None
-        job = await self._row() if first else None
-        # An ended job's stream is read once more: its last events may have come just before the row's end.
-        block = None if job is not None and job.ended else BLOCK_MS
-        events = await self._said(block)
-        if not events or events[-1].ends:
-            job = await self._row()
-        last = events.pop() if events and events[-1].ends else None
-        self._ready.extend(events)
-        if job is not None and job.ended and (last is not None or not events):
-            self._ready.append(_ending(job, last.cursor if last else self._cursor))
-        elif last is not None:
-            # It was sent to run again since; what follows is in a new stream.
-            self._cursor = last.cursor
+        if self._subscription is None:
+            self._job = await self._row()
+            url = await to_thread.run_sync(self._runtime.redis_url)
+            self._subscription = Subscription(hub_at(url), stream_key(self._job_id), self._place)
+        records, last = _until_end(await self._said(self._subscription))
+        self._ready.extend(_event(record) for record in records)
+        if last is not None:
+            # It is as far as this reader has come; an end that a retry has undone is not told.
+            records.append(last)
+            self._subscription.position = last.position
+        if records:
+            self._place = records[-1].position
+        if last is None and records:
+            self._silent, self._patience = False, SILENCE
+            return
+        self._job = await self._row()
+        if not self._job.ended:
+            self._silent = False
+        elif last is not None or self._silent:
+            self._ready.append(_ending(self._job, self._place))
+            self._over = True
+        else:
+            self._silent = True
 
-    async def _said(self, block: int | None) -> list[JobEvent]:
-        try:
-            if self._client is None:
-                self._client = connect_async(await to_thread.run_sync(self._runtime.redis_url))
-            answer = await self._client.xread(
-                {stream_key(self._job_id): self._cursor}, count=BATCH, block=block
-            )
-        except (redis.RedisError, OSError) as error:
-            # The row still says how it ends.
-            logger.warning("job %s is followed by its row alone: %s", self._job_id, error)
-            if block is not None:
-                await anyio.sleep(block / 1000)
-            return []
-        entries = _entries(answer)
-        events = [_event(key.decode(), fields) for key, fields in entries]
-        ends = next((index for index, event in enumerate(events) if event.ends), None)
-        return events if ends is None else events[: ends + 1]
+    async def _said(self, subscription: Subscription) -> list[Record]:
+        if self._job is None or not self._job.ended:
+            patience = SILENCE if subscription.away else self._patience
+            self._patience = min(LONGEST_SILENCE, 1.5 * patience)
+            return await subscription.read(patience)
+        if self._silent:
+            return await subscription.read(LAST_WORDS) or await subscription.read_now()
+        return await subscription.read_now()
 
     async def _row(self) -> Job:
         database = await to_thread.run_sync(self._runtime.database)
@@ -160,12 +186,20 @@ def follow(job_id: str, *, after: str | None = None) -> Follower:
         after: The cursor of the last event seen; None begins at the start.
 
     Raises:
-        ConfigError: The environment has a value that cannot be used.
+        ConfigError: The environment has a value that cannot be used, or `after` is no cursor.
     """
-    return Follower(job_id, after=after, used=runtime())
+    return Follower(job_id, after=parse_cursor(after), used=runtime())
 
 
-def _ending(job: Job, cursor: str) -> JobEvent:
+def _until_end(records: list[Record]) -> tuple[list[Record], Record | None]:
+    """Give the records before the first that ends the stream, and that one."""
+    for index, record in enumerate(records):
+        if record.kind in TERMINAL:
+            return records[:index], record
+    return records, None
+
+
+def _ending(job: Job, place: Position) -> JobEvent:
     last = job.errors[-1] if job.errors and job.state == "discarded" else {}
     data = {
         "state": job.state,
@@ -176,16 +210,9 @@ def _ending(job: Job, cursor: str) -> JobEvent:
         "error": last.get("error"),
         "message": last.get("message"),
     }
-    return JobEvent(cursor, job.attempt, _ENDS[job.state], data)
+    return JobEvent(str(Cursor(place, ended=job.attempt)), job.attempt, _ENDS[job.state], data)
 
 
-def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    if not answer:
-        return []
-    # One stream was asked for: a mapping in RESP3, a list of pairs in RESP2.
-    batch = next(iter(answer.values()))[0] if isinstance(answer, dict) else answer[0][1]
-    return list(batch)
-
-
-def _event(cursor: str, fields: dict[bytes, bytes]) -> JobEvent:
-    return JobEvent(cursor, int(fields[b"a"]), fields[b"k"].decode(), json.loads(fields[b"d"]))
+def _event(record: Record) -> JobEvent:
+    cursor = format_position(record.position)
+    return JobEvent(cursor, record.attempt, record.kind, json.loads(record.data))

@@ -9,6 +9,7 @@ import anyio
 from sqlalchemy import Connection
 
 from jobs.database import Database
+from jobs.errors import StorageError
 from jobs.threads import in_thread
 
 P = ParamSpec("P")
@@ -73,6 +74,11 @@ class GroupCommit:
         if len(batch) > 1:
             try:
                 values = self._database.write(_run_all, batch)
+            except StorageError as error:
+                # It is away, and would be for each of them, one time-out after the other.
+                for write in batch:
+                    write.end(error=error)
+                return
             except Exception:  # noqa: BLE001 - each is told its own error below
                 values = []
             for write, value in zip(batch, values, strict=False):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from jobs.redis_client import Script
 from jobs.rows import Job
+from jobs.snapshot import MAX_ENTRIES
 from jobs.wire import Wire
 
 #: Seconds a stream is kept since its last event, while its job has not ended.
@@ -23,35 +24,44 @@ Terminal = Literal["done", "failed", "cancelled"]
 #: Answers of `APPEND`.
 APPENDED, STALE, LOST = 1, 0, -1
 
-APPEND = """
+#: KEYS: the stream, its fence. ARGV: epoch, opens, ends, seconds to keep it, then kind and `ATTEMPT JSON` of each event.
+APPEND = Script(
+    """
 local epoch = tonumber(ARGV[1])
 local known = redis.call('HMGET', KEYS[2], 'e', 'ended')
 local current = tonumber(known[1] or '-1')
 if current > epoch or (current == epoch and known[2] == '1') then return 0 end
 if current < epoch and ARGV[2] == '0' then return -1 end
 redis.call('HSET', KEYS[2], 'e', epoch, 'ended', ARGV[3])
-for i = 5, #ARGV, 3 do
-  redis.call('XADD', KEYS[1], '*', 'k', ARGV[i], 'a', ARGV[i + 1], 'd', ARGV[i + 2])
-end
+for i = 5, #ARGV, 2 do redis.call('XADD', KEYS[1], '*', ARGV[i], ARGV[i + 1]) end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1
 """
+)
+#: Events that carry a piece of something longer: pieces of one thing that wait together become one.
+FRAGMENTS = frozenset({"chunk", "reasoning_chunk", "tool_call_chunk"})
+#: Events that tell all there is so far, so that a newer one makes an older one useless.
+TOTALS = frozenset({"partial", "usage_update"})
 
 
-@dataclass(slots=True)
 class Entry:
-    """One event on its way into a stream."""
+    """One event on its way into a stream. The text of a fragment is the last thing in `data`."""
 
-    type: str
-    attempt: int
-    data: dict[str, Any]
+    __slots__ = ("attempt", "data", "source", "type")
 
-    def absorb(self, type_: str, data: dict[str, Any]) -> bool:
-        """Take a further fragment of the same kind into this entry; False if it is something else."""
-        if type_ != self.type or type_ not in {"chunk", "reasoning_chunk"}:
+    def __init__(self, type_: str, attempt: int, data: dict[str, Any]) -> None:
+        self.type = type_
+        self.attempt = attempt
+        self.data = data
+        #: What the event is a piece of: its kind, its run, and the call whose arguments it brings.
+        self.source = (type_, data.get("run"), data.get("call_id"))
+
+    def absorb(self, later: Entry) -> bool:
+        """Take a further fragment of the same thing into this entry; False if it is something else."""
+        if self.type not in FRAGMENTS or later.source != self.source:
             return False
-        self.data = {"text": self.data["text"] + data["text"]}
+        self.data = {**self.data, "text": self.data["text"] + later.data["text"]}
         return True
 
 
@@ -64,7 +74,7 @@ def append_args(
     ends: bool = False,
     ttl: float = SAFETY_TTL,
 ) -> list[Any]:
-    """Give the arguments of an `EVAL` that appends `entries`.
+    """Give the number of keys, the keys and the arguments with which `APPEND` appends `entries`.
 
     Args:
         job_id: The job.
@@ -74,11 +84,23 @@ def append_args(
         ends: Whether nothing may follow at this epoch.
         ttl: Seconds the stream is kept from now on.
     """
-    args: list[Any] = [APPEND, 2, stream_key(job_id), f"aq:{{{job_id}}}:fence", epoch, int(opens), int(ends)]
-    args.append(max(1, int(ttl)))
+    args: list[Any] = [
+        2,
+        stream_key(job_id),
+        _fence_key(job_id),
+        epoch,
+        int(opens),
+        int(ends),
+        max(1, int(ttl)),
+    ]
     for entry in entries:
-        args += [entry.type, entry.attempt, json.dumps(entry.data, default=str)]
+        args += [entry.type, f"{entry.attempt} {json.dumps(entry.data, default=str)}"]
     return args
+
+
+def compact_args(job_id: str, epoch: int) -> list[Any]:
+    """Give the arguments with which `COMPACT` joins the fragments of a stream that `epoch` has ended."""
+    return [3, stream_key(job_id), _fence_key(job_id), f"aq:{{{job_id}}}:new", epoch, MAX_ENTRIES]
 
 
 def stream_key(job_id: str) -> str:
@@ -95,7 +117,7 @@ def end_stream(wire: Wire, job: Job, terminal: Terminal, *, ttl: float, **data: 
     entry = Entry(terminal, job.attempt, data)
     args = append_args(job.job_id, job.epoch, [entry], opens=True, ends=True, ttl=ttl)
     with wire.translated():
-        return bool(wire.client.eval(*args) == APPENDED)
+        return bool(APPEND.run(wire.client, args) == APPENDED)
 
 
 def forget_stream(wire: Wire, job: Job) -> None:
@@ -106,3 +128,7 @@ def forget_stream(wire: Wire, job: Job) -> None:
     """
     with wire.translated():
         wire.client.delete(stream_key(job.job_id))
+
+
+def _fence_key(job_id: str) -> str:
+    return f"aq:{{{job_id}}}:fence"

@@ -1,4 +1,8 @@
-"""What a worker hears at once instead of at its next look: a job to fetch, a job to cancel."""
+"""What a worker hears at once instead of at its next look.
+
+`wake:QUEUE`: there may be a job to fetch. `pause:QUEUE` and `resume:QUEUE`: its row says something new. `cancel:JOB`: end it.
+A line may be lost or come twice: each is a reason to look at what is kept elsewhere, and nothing more.
+"""
 
 from __future__ import annotations
 
@@ -39,4 +43,5 @@ async def _listen(client: Any, channel: str, hear: Callable[[str], None]) -> Non
         while True:
             message = await pubsub.get_message(timeout=READ_SECONDS)
             if message is not None:
-                hear(message["data"].decode())
+                # Anybody may publish there; what is no text is no news.
+                hear(message["data"].decode(errors="replace"))

@@ -14,7 +14,8 @@ from aquila.errors import (
     QuotaExceededError,
     RateLimitError,
 )
-from jobs.errors import BudgetExceeded
+from jobs.errors import BudgetExceeded, NotStorable
+from jobs.waits import BudgetResting
 
 #: Errors that no second attempt can cure.
 FINAL_ERRORS = (
@@ -24,6 +25,7 @@ FINAL_ERRORS = (
     CassetteError,
     ConfigError,
     NotFoundError,
+    NotStorable,
     PermissionDeniedError,
     QuotaExceededError,
 )
@@ -71,6 +73,8 @@ def decide(
     cause = leaf(error)
     if isinstance(cause, FINAL_ERRORS):
         return GiveUp(f"{type(cause).__name__} is not cured by another attempt")
+    if isinstance(cause, BudgetResting):
+        return Again((cause.retry_after or 0.0) + jitter, counts=False)
     if isinstance(cause, RateLimitError) and age < PATIENCE:
         pause = BUSY_PAUSE if cause.retry_after is None else min(cause.retry_after, MAX_RETRY_AFTER)
         return Again(pause + jitter, counts=False)

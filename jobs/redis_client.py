@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import redis
@@ -11,6 +14,54 @@ from redis.retry import Retry
 #: Seconds without an answer before Redis counts as away.
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script that is sent by its digest, and in full only to a server that does not know it."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Redis names a script so; nothing is kept secret by it.
+        digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest)
+
+    def run(self, client: redis.Redis, args: Sequence[Any]) -> Any:
+        """Run it with the number of its keys, the keys and the arguments."""
+        try:
+            return client.evalsha(self.sha, *args)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, *args)
+
+    async def arun(self, client: Any, args: Sequence[Any]) -> Any:
+        """Do as `run` does with an asynchronous client."""
+        try:
+            return await client.evalsha(self.sha, *args)
+        except redis.exceptions.NoScriptError:
+            return await client.eval(self.text, *args)
+
+    async def arun_all(self, client: Any, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Run it for each of `calls` in one pipeline; give the answers in order, errors among them."""
+        answers = await self._send(client, calls)
+        unknown = [
+            n for n, answer in enumerate(answers) if isinstance(answer, redis.exceptions.NoScriptError)
+        ]
+        if unknown:
+            # The server was started or flushed since. What it did not know it has not run.
+            await client.script_load(self.text)
+            again = await self._send(client, [calls[n] for n in unknown])
+            for n, answer in zip(unknown, again, strict=True):
+                answers[n] = answer
+        return answers
+
+    async def _send(self, client: Any, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        pipe = client.pipeline(transaction=False)
+        for args in calls:
+            pipe.evalsha(self.sha, *args)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
 
 
 def connect(url: str) -> redis.Redis:

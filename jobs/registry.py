@@ -68,6 +68,15 @@ def declare(spec: ActorSpec) -> None:
         raise ConfigError(
             f"queue_name {spec.queue_name!r} of {spec.actor_name} may hold letters, digits, '_' and '-'"
         )
+    for what, value, most in (
+        ("actor_name", spec.actor_name, 255),
+        ("queue_name", spec.queue_name, 64),
+        ("cassette", spec.cassette or "", 255),
+    ):
+        if len(value) > most:
+            raise ConfigError(
+                f"{what} of {spec.actor_name[:40]} has {len(value)} characters, and may have {most}"
+            )
     check_options(spec.actor_name, spec.max_attempts, spec.priority, spec.timeout)
     if not is_seconds(spec.backoff):
         raise ConfigError(f"backoff of {spec.actor_name} is seconds from zero, not {spec.backoff!r}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, select, tuple_, update
 
 from jobs.database import Database
 from jobs.errors import BrokerUnavailable, StorageError
@@ -19,8 +19,9 @@ from jobs.wire import Wire
 logger = logging.getLogger("jobs")
 
 #: Rows handed over, or looked for on the wire, in one go.
-BATCH = 500
+BATCH = 1000
 _ANNOUNCED = (jobs.c.id, jobs.c.epoch, jobs.c.actor_name, jobs.c.queue_name, jobs.c.priority)
+_UNPUBLISHED = (jobs.c.state == "available") & jobs.c.published_at.is_(None)
 
 
 def hand_over(database: Database, wire: Wire, jobs_: Sequence[Job]) -> bool:
@@ -36,6 +37,30 @@ def hand_over(database: Database, wire: Wire, jobs_: Sequence[Job]) -> bool:
         logger.warning("%s: kept, and will be handed over by a worker: %s", first, error)
         return False
     return True
+
+
+def relay_added(database: Database, wire: Callable[[], Wire], job_ids: Sequence[str]) -> int:
+    """Hand over those of some jobs that are there and not on the wire; give how many.
+
+    Args:
+        database: The rows.
+        wire: Gives the wire; asked only if there is something for it.
+        job_ids: Jobs that somebody has added in a transaction that is over. If it was rolled back, they are not there.
+
+    Raises:
+        StorageError: The database failed.
+        BrokerUnavailable: Redis does not answer.
+    """
+    count = 0
+    for start in range(0, len(job_ids), BATCH):
+        said = database.read(_unpublished_among, job_ids[start : start + BATCH])
+        if said:
+            wire().publish(said)
+            if database.locks_rows:
+                # SQLite would let this wait for whoever writes by now; there the workers' relay notes what they do not run.
+                database.write(_note_published, said)
+        count += len(said)
+    return count
 
 
 def relay(database: Database, wire: Wire) -> int:
@@ -55,9 +80,9 @@ def relay(database: Database, wire: Wire) -> int:
 
 
 def _relay_locked(database: Database, wire: Wire) -> int:
-    # The rows stay locked until they are noted, so that another relay takes others. A relay that is killed in between has
+    # The rows stay locked until the commit, so that another relay takes others. A relay that is killed before it has
     # handed them over, and the next one does it once more, which changes nothing.
-    return database.write(_publish_and_note, wire) if database.read(_any_unpublished) else 0
+    return database.write(_note_and_publish, wire) if database.read(_any_unpublished) else 0
 
 
 def _relay_unlocked(database: Database, wire: Wire) -> int:
@@ -98,27 +123,36 @@ def verify(database: Database, wire: Wire, *, older_than: float) -> int:
     return len(gone)
 
 
-def _publish_and_note(connection: Connection, wire: Wire) -> int:
-    said = _unpublished(connection, locked=True)
-    if said:
-        wire.publish(said)
-        _note_published(connection, said)
-    return len(said)
+def _note_and_publish(connection: Connection, wire: Wire) -> int:
+    batch = (
+        select(jobs.c.id)
+        .where(_UNPUBLISHED)
+        .order_by(jobs.c.priority, jobs.c.scheduled_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("batch")
+    )
+    noted = update(jobs).where(jobs.c.id == batch.c.id).values(published_at=db_now())
+    rows = connection.execute(noted.returning(*_ANNOUNCED, jobs.c.scheduled_at)).all()
+    # Given in no order of their own.
+    rows = sorted(rows, key=lambda row: (row.priority, row.scheduled_at))
+    if rows:
+        wire.publish([Announcement(job_id, epoch + 1, *rest) for job_id, epoch, *rest, _ in rows])
+    return len(rows)
 
 
 def _any_unpublished(connection: Connection) -> bool:
-    query = select(jobs.c.id).where(jobs.c.state == "available", jobs.c.published_at.is_(None)).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(select(jobs.c.id).where(_UNPUBLISHED).limit(1)).first() is not None
 
 
-def _unpublished(connection: Connection, *, locked: bool = False) -> list[Announcement]:
-    query = (
-        select(*_ANNOUNCED)
-        .where(jobs.c.state == "available", jobs.c.published_at.is_(None))
-        .order_by(jobs.c.priority, jobs.c.scheduled_at)
-        .limit(BATCH)
-    )
-    return _said(connection, query.with_for_update(skip_locked=True) if locked else query)
+def _unpublished(connection: Connection) -> list[Announcement]:
+    query = select(*_ANNOUNCED).where(_UNPUBLISHED).order_by(jobs.c.priority, jobs.c.scheduled_at)
+    return _said(connection, query.limit(BATCH))
+
+
+def _unpublished_among(connection: Connection, job_ids: Sequence[str]) -> list[Announcement]:
+    query = select(*_ANNOUNCED).where(_UNPUBLISHED, jobs.c.id.in_(job_ids))
+    return _said(connection, query.order_by(jobs.c.priority, jobs.c.scheduled_at))
 
 
 def _published_before(connection: Connection, seconds: float) -> list[Announcement]:
@@ -148,17 +182,16 @@ def _mark(connection: Connection, said: Sequence[Announcement], published_at: An
     for start in range(0, len(said), BATCH):
         part = said[start : start + BATCH]
         # Not if a worker was quicker and has claimed it since.
-        connection.execute(
-            update(jobs)
-            .where(tuple_(jobs.c.id, jobs.c.epoch).in_([(one.job_id, one.epoch - 1) for one in part]))
-            .where(jobs.c.state == "available")
-            .values(published_at=published_at)
-        )
+        epochs = tuple_(jobs.c.id, jobs.c.epoch).in_([(one.job_id, one.epoch - 1) for one in part])
+        _note(connection, epochs & (jobs.c.state == "available"), published_at)
 
 
 def _forget_all(connection: Connection) -> None:
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.state == "available", jobs.c.published_at.is_not(None))
-        .values(published_at=None)
-    )
+    _note(connection, (jobs.c.state == "available") & jobs.c.published_at.is_not(None), None)
+
+
+def _note(connection: Connection, which: ColumnElement[bool], published_at: Any) -> None:
+    # A row that is locked is being claimed or cancelled at this moment, and need not be noted. Waiting for it, with others
+    # locked already, would make a deadlock with a worker that claims several of them in one transaction.
+    free = select(jobs.c.id).where(which).with_for_update(skip_locked=True)
+    connection.execute(update(jobs).where(jobs.c.id.in_(free)).values(published_at=published_at))

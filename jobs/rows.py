@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from jobs.errors import JobNotFound, JobsError
-from jobs.sqltypes import db_now
-from jobs.tables import ENDED, WAITING, State, jobs
+from jobs.sqltypes import db_now, storable
+from jobs.tables import ENDED, WAITING, State, jobs, steps
 from jobs.unique import take_key
 
 #: Columns by their names in `Job`; the others have the same name in both.
@@ -174,7 +174,9 @@ def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
         connection.execute(insert(jobs), [{**new.columns(), **moments} for new in plain])
     wanted = [new.job_id for new in plain]
     rest = set(wanted)
-    added = {new.job_id: add(connection, new) for new in many if new.job_id not in rest}
+    # In the order of their keys, so that two transactions never wait for each other's.
+    others = sorted((new for new in many if new.job_id not in rest), key=lambda new: new.unique_key or "")
+    added = {new.job_id: add(connection, new) for new in others}
     for start in range(0, len(wanted), _IN_ONE_READ):
         query = select(jobs).where(jobs.c.id.in_(wanted[start : start + _IN_ONE_READ]))
         added |= {str(row["id"]): as_job(row) for row in connection.execute(query).mappings()}
@@ -183,7 +185,7 @@ def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
 
 def find(connection: Connection, job_id: str) -> Job | None:
     """Read a job; None if there is none."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    row = connection.execute(select(jobs).where(jobs.c.id == storable(job_id))).mappings().first()
     return None if row is None else as_job(row)
 
 
@@ -205,7 +207,11 @@ def resolve_prefix(connection: Connection, prefix: str) -> str:
     Raises:
         JobNotFound: There is none, or more than one.
     """
-    query = select(jobs.c.id).where(jobs.c.id.startswith(prefix.strip().lower(), autoescape=True)).limit(2)
+    query = (
+        select(jobs.c.id)
+        .where(jobs.c.id.startswith(storable(prefix).strip().lower(), autoescape=True))
+        .limit(2)
+    )
     found = list(connection.scalars(query))
     if len(found) == 1:
         return str(found[0])
@@ -259,6 +265,9 @@ def run_again(connection: Connection, job_id: str) -> tuple[Job, bool]:
     job = get(connection, job_id)
     if job.unique_key is not None and (holder := take_key(connection, job.unique_key, job_id, 0.0)) != job_id:
         raise JobsError(f"job {job_id} cannot run again: job {holder} has its unique key {job.unique_key!r}")
+    if job.state == "completed":
+        # What failed goes on where it was; what is done is done anew.
+        connection.execute(delete(steps).where(steps.c.job_id == job_id))
     spent = jobs.c.attempt >= jobs.c.max_attempts
     changed = connection.execute(
         update(jobs)

@@ -20,11 +20,14 @@ from jobs.handle import JobHandle
 from jobs.registry import ActorSpec, is_seconds
 from jobs.relay import hand_over
 from jobs.rows import Job, NewJob
+from jobs.sqltypes import storable
 from jobs.tracing import trace_carrier, tracing_send
 from jobs.unique import Unique
 
 P = ParamSpec("P")
 
+#: Seconds; no database's calendar ends before.
+LONGEST_DELAY = 315_360_000
 #: Characters that a tag may have.
 LONGEST_TAG = 100
 
@@ -149,6 +152,8 @@ def check_due(delay: float, at: datetime | None) -> None:
     """
     if not is_seconds(delay):
         raise ConfigError(f"delay={delay!r} must be seconds from zero")
+    if delay > LONGEST_DELAY:
+        raise ConfigError(f"delay={delay!r} is longer than ten years ({LONGEST_DELAY} s); use at=")
     if at is None:
         return
     if not isinstance(at, datetime):
@@ -168,8 +173,8 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise ConfigError(f"tags={tags!r} is one text; write tags=[{tags!r}]")
     for tag in tags:
-        if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG:
-            raise ConfigError(f"the tag {tag!r} must be a text of 1 to {LONGEST_TAG} characters")
+        if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG or tag != storable(tag):
+            raise ConfigError(f"the tag {tag!r} must be a text of 1 to {LONGEST_TAG} printable characters")
     return tuple(dict.fromkeys(tags))
 
 

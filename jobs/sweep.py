@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from jobs.claims import error_entry
 from jobs.database import Database
@@ -24,17 +26,26 @@ def promote(database: Database) -> int:
     """
     if not database.read(_any_due):
         return 0
-    return database.write(_promote)
+    count = 0
+    while moved := database.write(_promote):
+        count += moved
+        if moved < BATCH:
+            break
+    return count
 
 
-def rescue(database: Database) -> list[Job]:
+def rescue(database: Database, *, fresh: Callable[[], bool] = lambda: True) -> list[Job]:
     """Take the jobs back whose lease ran out; give them as they were. Call it only if leases could be renewed.
+
+    Args:
+        database: The rows.
+        fresh: Asked once the rows are chosen, whether the database has answered in time until then. If it hung, nobody
+            could renew, and nothing is taken back.
 
     Raises:
         StorageError: The database failed.
     """
-    expired = database.read(_expired)
-    return database.write(_rescue_all, expired) if expired else []
+    return database.write(_rescue_all, fresh) if database.read(_any_expired) else []
 
 
 def is_spent(job: Job) -> bool:
@@ -49,36 +60,49 @@ def death_notice(job: Job) -> str:
 
 
 def _any_due(connection: Connection) -> bool:
-    query = select(jobs.c.id).where(
-        jobs.c.state.in_(["scheduled", "retryable"]), jobs.c.scheduled_at <= db_now()
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(select(jobs.c.id).where(_is_due()).limit(1)).first() is not None
+
+
+def _any_expired(connection: Connection) -> bool:
+    return connection.execute(select(jobs.c.id).where(_is_expired()).limit(1)).first() is not None
+
+
+# Rows that are locked are left to whoever is moving them. Waiting for one would let a single transaction that hangs stop
+# the repair of all others, and two sweeps that wait for each other's rows would fail.
 
 
 def _promote(connection: Connection) -> int:
-    due = update(jobs).where(jobs.c.state.in_(["scheduled", "retryable"]), jobs.c.scheduled_at <= db_now())
-    return connection.execute(due.values(state="available", published_at=None)).rowcount
+    query = select(jobs.c.id).where(_is_due()).limit(BATCH).with_for_update(skip_locked=True)
+    due = list(connection.scalars(query))
+    connection.execute(update(jobs).where(jobs.c.id.in_(due)).values(state="available", published_at=None))
+    return len(due)
 
 
-def _expired(connection: Connection) -> list[Job]:
-    query = select(jobs).where(jobs.c.state == "executing", jobs.c.lease_until < db_now()).limit(BATCH)
-    return [as_job(row) for row in connection.execute(query).mappings()]
-
-
-def _rescue_all(connection: Connection, expired: list[Job]) -> list[Job]:
+def _rescue_all(connection: Connection, fresh: Callable[[], bool]) -> list[Job]:
     at = connection.execute(select(db_now())).scalar_one().isoformat()
-    return [job for job in expired if _rescue(connection, job, at)]
+    query = select(jobs).where(_is_expired()).limit(BATCH).with_for_update(skip_locked=True)
+    expired = [as_job(row) for row in connection.execute(query).mappings()]
+    if not fresh():
+        return []
+    for job in expired:
+        _rescue(connection, job, at)
+    return expired
 
 
-def _rescue(connection: Connection, job: Job, at: str) -> bool:
+def _rescue(connection: Connection, job: Job, at: str) -> None:
     entry = {**error_entry(job.attempt, WORKER_DIED, death_notice(job)), "at": at}
-    spent = {"state": "discarded", "ended_at": db_now()}
+    spent = {"state": "discarded", "ended_at": db_now(), "reason": death_notice(job)}
     again = {"state": "available", "published_at": None, "worker_id": None}
-    # The lease is looked at once more: its holder may have renewed it in between.
-    changed = connection.execute(
+    connection.execute(
         update(jobs)
-        .where(jobs.c.id == job.job_id, jobs.c.epoch == job.epoch, jobs.c.state == "executing")
-        .where(jobs.c.lease_until < db_now())
+        .where(jobs.c.id == job.job_id)
         .values(errors=[*job.errors, entry], lease_until=None, **(spent if is_spent(job) else again))
     )
-    return changed.rowcount == 1
+
+
+def _is_due() -> ColumnElement[bool]:
+    return jobs.c.state.in_(["scheduled", "retryable"]) & (jobs.c.scheduled_at <= db_now())
+
+
+def _is_expired() -> ColumnElement[bool]:
+    return (jobs.c.state == "executing") & (jobs.c.lease_until < db_now())

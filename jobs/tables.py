@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table, text
 
-from jobs.sqltypes import SafeText, UtcDateTime
+from jobs.sqltypes import SafeString, SafeText, UtcDateTime
 
 State = Literal["scheduled", "available", "executing", "retryable", "completed", "cancelled", "discarded"]
 
@@ -23,6 +23,7 @@ metadata = MetaData(
 )
 
 #: What is to be handed over; also said in the migration.
+_AVAILABLE = text("state = 'available'")
 _UNPUBLISHED = text("state = 'available' AND published_at IS NULL")
 
 #: One row: the name under which processes that share this database find one another in Redis.
@@ -61,8 +62,8 @@ jobs = Table(
     Column("worker_id", String(32)),
     Column("output", SafeText),
     Column("result", JSON(none_as_null=True)),
-    Column("model", String(255)),
-    Column("finish_reason", String(64)),
+    Column("model", SafeString(255)),
+    Column("finish_reason", SafeString(64)),
     Column("usage", JSON(none_as_null=True)),
     # US dollars of all attempts; NULL: no price is known.
     Column("cost", Float),
@@ -78,6 +79,7 @@ jobs = Table(
     Index(None, "created_at"),
     Index(None, "queue_name", "state"),
     Index(None, "state", "ended_at"),
+    Index("ix_aquila_jobs_published", "published_at", sqlite_where=_AVAILABLE, postgresql_where=_AVAILABLE),
     Index(
         "ix_aquila_jobs_unpublished",
         "priority",
@@ -124,7 +126,7 @@ leaders = Table(
     Column("until", UtcDateTime, nullable=False),
 )
 
-#: The last tick of each cron for which a job was added.
+#: The last tick of each cron that was seen to, by name and schedule.
 crons = Table(
     "aquila_crons",
     metadata,
@@ -147,7 +149,7 @@ workers = Table(
     "aquila_workers",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("host", String(255), nullable=False),
+    Column("host", SafeString(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("queues", JSON, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
+
+import anyio
 
 from jobs.cursor import Position, format_position, parse_position
 
@@ -38,10 +40,18 @@ def parse_record(key: bytes, fields: Mapping[bytes, bytes]) -> Record:
 class TailReader:
     """Somebody who reads a tail."""
 
-    def __init__(self, position: Position, wake: Callable[[], None]) -> None:
+    def __init__(self, key: bytes, position: Position) -> None:
+        #: The stream.
+        self.key = key
         #: The last record it has.
         self.position = position
-        self.wake = wake
+        #: Set while it waits.
+        self.waiting: anyio.Event | None = None
+
+    def wake(self) -> None:
+        """Let it look again, if it waits."""
+        if self.waiting is not None:
+            self.waiting.set()
 
 
 class Tail:
@@ -55,7 +65,7 @@ class Tail:
         #: The same as Redis writes it.
         self.last_id = format_position(start).encode()
         #: Weak: a reader that is dropped without being closed is read for no longer.
-        self.readers: WeakKeyDictionary[TailReader, None] = WeakKeyDictionary()
+        self.readers: WeakSet[TailReader] = WeakSet()
         self._records: list[Record] = []
         self._positions: list[Position] = []
         self._bytes = 0

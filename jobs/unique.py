@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import ConfigError
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, storable
 from jobs.tables import ENDED, jobs, unique_keys
 
 #: Characters a key may have, its actor's name apart.
@@ -23,12 +23,17 @@ class Unique:
     """A key that no two jobs of an actor have at a time: `explain.options(unique=Unique("otp", seconds=3600))`."""
 
     key: str
-    #: Seconds from the send for which the key is taken even if the job has ended; 0 frees it with the job.
+    #: Seconds from the send for which the key is taken even if the job has ended, as long as its row is kept; 0 frees it
+    #: with the job.
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, str) or not 0 < len(self.key) <= LONGEST:
-            raise ConfigError(f"unique={self.key!r} must be a text of 1 to {LONGEST} characters")
+        if (
+            not isinstance(self.key, str)
+            or not 0 < len(self.key) <= LONGEST
+            or self.key != storable(self.key)
+        ):
+            raise ConfigError(f"unique={self.key!r} must be a text of 1 to {LONGEST} printable characters")
         if not isinstance(self.seconds, int | float) or not 0 <= self.seconds < math.inf:
             raise ConfigError(f"seconds={self.seconds!r} of unique={self.key!r} must be seconds from zero")
 
@@ -65,7 +70,10 @@ def prune_keys(connection: Connection) -> int:
 
 
 def _is_taken(connection: Connection, job_id: str, until: datetime | None) -> bool:
-    if until is not None and until > connection.execute(select(db_now())).scalar_one():
-        return True
     state = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar_one_or_none()
-    return state is not None and state not in ENDED
+    if state is None:
+        # Pruned: there is no job whose handle could be given, and the next one must have the key.
+        return False
+    return state not in ENDED or (
+        until is not None and until > connection.execute(select(db_now())).scalar_one()
+    )

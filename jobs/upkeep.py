@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 import anyio
@@ -60,9 +61,18 @@ class Upkeep:
 
     def _sweep(self) -> None:
         database, wire = self._runtime.database(), self._runtime.wire()
+        began = time.monotonic()
+
+        def fresh() -> bool:
+            # While the database hung, no worker could renew.
+            if time.monotonic() - began < self._lease / 3:
+                return True
+            self._health.failed()
+            return False
+
         sweep.promote(database)
         if self._health.settled():
-            for job in sweep.rescue(database):
+            for job in sweep.rescue(database, fresh=fresh):
                 notice = sweep.death_notice(job)
                 self._announce(f"{job.job_id[:8]} {job.actor_name}: {notice}")
                 if sweep.is_spent(job):

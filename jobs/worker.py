@@ -17,19 +17,22 @@ import anyio
 import dramatiq
 
 from jobs import census, claims
-from jobs.attempt import Desk
 from jobs.broker import Runtime
 from jobs.channel import LiveWriter
 from jobs.deliver import Delivery
+from jobs.desk import Desk
 from jobs.errors import StorageError
 from jobs.fetch import Fetcher
 from jobs.group_commit import GroupCommit
 from jobs.lease import Health, LeaseKeeper
+from jobs.metering import Metering
 from jobs.news import listen
 from jobs.policy import leaf
 from jobs.processes import parent_is_gone
+from jobs.pruner import Pruner
 from jobs.redis_client import connect_async, without_password
 from jobs.registry import actors
+from jobs.scheduler import Scheduler
 from jobs.settings import DEFAULT_LIMIT
 from jobs.threads import Threads, in_thread
 from jobs.upkeep import Upkeep
@@ -143,12 +146,16 @@ class Worker(dramatiq.Worker):
         live = LiveWriter(
             client, is_held=lambda claim: database.aread(claims.is_held, claim), ttl=settings.live_ttl
         )
+        metering = Metering(
+            database, wire.client, provider_limits=settings.provider_limits, budgets=settings.budgets
+        )
         desk = Desk(
             database=database,
             writes=GroupCommit(database),
             live=live,
             keeper=keeper,
             health=health,
+            metering=metering,
             worker_id=self._id,
             threads=self._threads,
             announce=self._announce,
@@ -158,14 +165,18 @@ class Worker(dramatiq.Worker):
             name: Fetcher(wire, name, limit, delivery.deliver) for name, limit in self._queues.items()
         }
         upkeep = Upkeep(self._runtime, health, self._queues, self._announce)
+        scheduler, pruner = Scheduler(self._runtime, self._id), Pruner(self._runtime, self._id)
         async with anyio.create_task_group() as services:
             for service in (keeper.run, live.run, upkeep.sweep, upkeep.maintain):
+                services.start_soon(service)
+            for service in (metering.run, scheduler.run, pruner.run):
                 services.start_soon(service)
             services.start_soon(listen, client, wire.channel, partial(_hear, fetchers, keeper))
             await in_thread(self._tell_middleware, "emit_after", "worker_boot")
             self._announce(self._ready_line(database.name, wire.url))
             await self._serve(fetchers, delivery, keeper)
             await live.flush()
+            await metering.flush()
             services.cancel_scope.cancel()
 
     async def _serve(self, fetchers: Mapping[str, Fetcher], delivery: Delivery, keeper: LeaseKeeper) -> None:

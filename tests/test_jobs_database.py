@@ -10,14 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select, text
+from job_postgres import Postgres
+from job_rows import add, claim, read
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from aquila.errors import ConfigError
+from jobs import claims
+from jobs.broker import runtime
+from jobs.claims import Captured
 from jobs.database import Database, storage_error
 from jobs.errors import StorageError
-from jobs.migrate import prepare
-from jobs.sqltypes import SafeText, UtcDateTime, db_now
+from jobs.migrate import prepare, upgrade
+from jobs.settings import sync_url
+from jobs.sqltypes import SafeString, SafeText, UtcDateTime, db_now
+from jobs.tables import jobs
 
 pytest_plugins = ["job_fixtures"]
 
@@ -53,6 +60,33 @@ def test_text_that_no_database_holds_is_made_harmless() -> None:
     assert stored == "a\ufffdb\ufffdc\U0001f600"
 
 
+def test_a_short_text_that_is_too_long_for_its_column_is_cut() -> None:
+    stored = SafeString(4).process_bind_param("a\x00b\ud800c", Database("sqlite:///x").engine.dialect)
+
+    assert stored == "a\ufffdb\ufffd"
+
+
+def test_json_holds_every_text_as_it_was(database: Database) -> None:
+    odd = {"nul \x00": "a\x00b", "half": "\ud800", "whole": "\U0001f600", "big": 10**40}
+    held = claim(database, add(database))
+
+    database.write(claims.add_metadata, held, odd)
+    database.write(claims.complete, held, output="a\x00b\ud800", result=odd, captured=Captured())
+
+    job = read(database, held.job)
+    assert {**job.metadata} == {"who": "anna", **odd}
+    assert (job.result, job.output) == (odd, "a\ufffdb\ufffd")
+
+
+def test_no_value_in_json_is_none_in_the_row(database: Database) -> None:
+    held = claim(database, add(database))
+    database.write(claims.complete, held, output=None, result=None, captured=Captured())
+
+    missing = select(func.count()).where(jobs.c.result.is_(None), jobs.c.usage.is_(None))
+    assert database.read(lambda connection: connection.execute(missing).scalar_one()) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None:
     database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER)")))
     database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (0)")))
@@ -78,9 +112,7 @@ def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(RuntimeError):
         database.write(work)
 
-    assert not database.read(
-        lambda connection: connection.execute(text("SELECT 1 FROM sqlite_master WHERE name='t'")).first()
-    )
+    assert not database.read(lambda connection: inspect(connection).has_table("t"))
 
 
 def test_a_folder_that_is_not_there_is_named_with_its_remedy(tmp_path: Path) -> None:
@@ -166,6 +198,32 @@ def test_two_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
         names = set(pool.map(lambda _: prepared(Database(url), own=True), range(6)))
 
     assert len(names) == 1
+
+
+def test_two_processes_that_upgrade_a_server_at_once_both_succeed(shared_postgres: Postgres) -> None:
+    url = sync_url(shared_postgres.new_database())
+
+    def upgraded(_: int) -> bool:
+        opened = Database(url)
+        try:
+            return upgrade(opened)
+        finally:
+            opened.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(upgraded, range(4))) == [False, False, False, True]
+
+
+def test_a_server_that_came_back_is_used_at_once(own_postgres: Postgres) -> None:
+    opened = runtime().database()
+    opened.read(clock, 0.0)
+
+    own_postgres.kill()
+    with pytest.raises(StorageError, match="connection"):
+        opened.read(clock, 0.0)
+    own_postgres.start()
+
+    assert opened.read(clock, 0.0).tzinfo is UTC
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,22 @@ from job_actors import add, fail_times, hold, tell, tell_without_a_word
 from job_workers import Valkey, until_state, working
 from wire import DONE, Connection, answer, delta, serve, usage
 
+import aquila
 import jobs
+from aquila.errors import ConfigError
 from jobs.broker import runtime
 from jobs.follower import JobEvent
 from jobs.live import stream_key
 
 pytest_plugins = ["job_fixtures"]
 pytestmark = pytest.mark.usefixtures("place")
+
+
+@jobs.actor(queue_name="llm")
+async def tell_twice_at_once() -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(partial(aquila.ask, "hello", model="m", retry=0))
 
 
 async def followed(job_id: str, *, after: str | None = None) -> list[JobEvent]:
@@ -187,7 +197,7 @@ async def test_the_end_of_a_job_is_told_once_to_all_its_readers() -> None:
 
     assert [event.type for event in ends] == ["done"] * 5
     stream = runtime().wire().client.xrange(stream_key(handle.job_id))
-    assert [fields[b"k"] for _, fields in stream if fields[b"k"] in {b"done", b"failed"}] == [b"done"]
+    assert [kind for _, fields in stream for kind in fields if kind in {b"done", b"failed"}] == [b"done"]
 
 
 async def test_a_waiting_job_that_is_cancelled_ends_its_readers() -> None:
@@ -243,3 +253,66 @@ async def test_a_streamed_prompt_and_a_summary_are_jobs(monkeypatch: pytest.Monk
     started = next(event for event in seen if event.type == "run_started")
     assert started.data["meta"] == {"job_id": summary.job_id, "document_id": "doc-1"}
     assert (await summary.ajob()).cassette == "jobs/generate_summary"
+
+
+async def test_the_runs_of_an_actor_are_told_apart(model: anyio.Event) -> None:
+    model.set()
+    async with working():
+        handle = await tell_twice_at_once.asend()
+        await handle.aresult(timeout=20)
+        seen = await followed(handle.job_id)
+
+    refs = [event.run for event in seen if event.type == "run_started"]
+    assert len(set(refs)) == 2
+    for ref in refs:
+        assert text([event for event in seen if event.run == ref]) == "a b c"
+    assert text(seen) == seen[-1].output
+    assert (seen[0].type, seen[0].run, seen[-1].run) == ("attempt", None, None)
+
+
+async def test_a_reader_that_was_cancelled_reads_on(model: anyio.Event) -> None:
+    async with working():
+        handle = await tell.asend("hello")
+        seen: list[JobEvent] = []
+        async with jobs.follow(handle.job_id) as events:
+            while text(seen) != "a b ":
+                seen.append(await anext(events))
+            with anyio.move_on_after(0.05) as scope:
+                await anext(events)
+            assert scope.cancelled_caught
+            model.set()
+            seen += [event async for event in events]
+
+    assert text(seen) == "a b c"
+    assert seen[-1].output == "a b c"
+
+
+async def test_events_can_be_read_in_batches(model: anyio.Event) -> None:
+    model.set()
+    async with working():
+        handle = await tell.asend("hello")
+        await handle.aresult(timeout=20)
+        batches: list[list[JobEvent]] = []
+        async with jobs.follow(handle.job_id) as events:
+            while batch := await events.read_events():
+                batches.append(batch)
+            assert await events.read_events() == []
+
+    assert text([event for batch in batches for event in batch]) == "a b c"
+    assert batches[-1][-1].ends
+
+
+async def test_a_reader_behind_the_end_is_told_the_end_again() -> None:
+    async with working():
+        handle = await add.asend(1, 2)
+        last = (await followed(handle.job_id))[-1]
+
+    again = await followed(handle.job_id, after=last.cursor)
+
+    assert [(event.type, event.cursor) for event in again] == [("done", last.cursor)]
+
+
+@pytest.mark.parametrize("after", ["yesterday", "1-2-3", "$", "-1", "1 "])
+def test_what_is_no_cursor_is_refused_with_its_value(after: str) -> None:
+    with pytest.raises(ConfigError, match="is no cursor"):
+        jobs.follow("any", after=after)

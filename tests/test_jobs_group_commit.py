@@ -59,10 +59,10 @@ async def test_what_a_failing_write_wrote_is_not_kept_and_what_others_wrote_is(d
 
     def cancel_and_fail(connection: Connection) -> None:
         rows.cancel(connection, first.job_id)
-        raise ValueError("no")
+        raise KeyError("no")
 
     async def fail() -> None:
-        with pytest.raises(ValueError, match="no"):
+        with pytest.raises(KeyError, match="no"):
             await writes.write(cancel_and_fail)
 
     async with anyio.create_task_group() as group:

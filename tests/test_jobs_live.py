@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,8 +14,10 @@ from jobs import rows
 from jobs.channel import Channel, LiveWriter
 from jobs.claims import Claim
 from jobs.database import Database
-from jobs.live import APPENDED, LOST, STALE, Entry, append_args, stream_key
+from jobs.live import APPEND, APPENDED, LOST, STALE, Entry, append_args, stream_key
+from jobs.migrate import prepare
 from jobs.redis_client import connect_async
+from jobs.tail import parse_record
 
 pytest_plugins = ["job_fixtures"]
 
@@ -25,17 +28,27 @@ async def client(shared_valkey: Valkey) -> AsyncIterator[Any]:
         yield opened
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """Of one kind: what is tested here is in Redis."""
+    opened = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+    prepare(opened, own=True)
+    yield opened
+    opened.close()
+
+
 def note(text: str, attempt: int = 1) -> Entry:
     return Entry("chunk", attempt, {"text": text})
 
 
 async def append(client: Any, job_id: str, epoch: int, text: str, **how: Any) -> int:
-    return int(await client.eval(*append_args(job_id, epoch, [note(text, epoch)], **how)))
+    return int(await APPEND.arun(client, append_args(job_id, epoch, [note(text, epoch)], **how)))
 
 
 async def said(client: Any, job_id: str) -> list[tuple[str, int, str]]:
     entries = await client.xrange(stream_key(job_id))
-    return [(f[b"k"].decode(), int(f[b"a"]), f[b"d"].decode()) for _, f in entries]
+    records = [parse_record(key, fields) for key, fields in entries]
+    return [(record.kind, record.attempt, record.data.decode()) for record in records]
 
 
 async def test_an_older_epoch_is_refused_once_a_newer_one_has_begun(client: Any) -> None:
@@ -217,3 +230,93 @@ async def test_a_server_that_hangs_while_it_is_told_makes_no_reader_read_twice(
     last = max(number for number, (kind, _, _) in enumerate(entries) if kind == "attempt")
     text = "".join(json.loads(data)["text"] for kind, _, data in entries[last:] if kind == "chunk")
     assert text == "0 1 2 "
+
+
+async def test_a_server_that_does_not_know_the_script_is_given_it_once(
+    client: Any, database: Database
+) -> None:
+    writer = Writer(client)
+    channels = [writer.open(database) for _ in range(3)]
+    await writer.live.flush()
+    await client.script_flush()
+    for channel, _ in channels:
+        channel.append("chunk", {"text": "a"})
+
+    assert await writer.live.flush()
+
+    assert [[kind for kind, _, _ in await said(client, job_id)] for _, job_id in channels] == [
+        ["attempt", "chunk"]
+    ] * 3
+    await client.script_flush()
+    await writer.live.end(channels[0][0], "done", {})
+    assert [kind for kind, _, _ in await said(client, channels[0][1])] == ["attempt", "chunk", "done"]
+
+
+async def test_fragments_of_two_runs_stay_apart(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    for run, text in (("r1", "a"), ("r1", "b"), ("r2", "x"), ("r1", "c")):
+        channel.append("chunk", {"run": run, "text": text})
+    await writer.live.flush()
+
+    wanted = [("r1", "ab"), ("r2", "x"), ("r1", "c")]
+    entries = [json.loads(data) for kind, _, data in await said(client, job_id) if kind == "chunk"]
+    assert [(entry["run"], entry["text"]) for entry in entries] == wanted
+    assert channel.text == "abxc"
+
+    await client.flushall()
+    channel.append("status", {"name": "n", "data": {}})
+    await writer.live.flush()
+    await writer.live.flush()
+    entries = [json.loads(data) for kind, _, data in await said(client, job_id) if kind == "chunk"]
+    assert [(entry["run"], entry["text"]) for entry in entries] == wanted
+
+
+async def test_of_events_that_tell_all_so_far_the_newest_is_sent(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    for number in range(3):
+        channel.append("chunk", {"run": "r", "text": str(number)})
+        channel.append("partial", {"run": "r", "value": {"n": number}})
+        channel.append("partial", {"run": "other", "value": number})
+
+    await writer.live.flush()
+
+    assert [data for kind, _, data in await said(client, job_id) if kind == "partial"] == [
+        '{"run": "r", "value": {"n": 2}}',
+        '{"run": "other", "value": 2}',
+    ]
+
+
+async def test_an_ended_stream_is_joined_for_late_readers(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channel, job_id = writer.open(database)
+    for letter in "abc":
+        channel.append("chunk", {"text": letter})
+        await writer.live.flush()
+
+    await writer.live.end(channel, "done", {})
+
+    assert [(kind, data) for kind, _, data in await said(client, job_id)] == [
+        ("attempt", '{"attempt": 1}'),
+        ("chunk", '{"text": "abc"}'),
+        ("done", "{}"),
+    ]
+
+
+async def test_channels_that_are_not_due_wait_for_their_time(client: Any, database: Database) -> None:
+    now = [0.0]
+    writer = Writer(client)
+    writer.live = LiveWriter(client, is_held=writer.is_held, ttl=60.0, clock=lambda: now[0])
+    early, late = writer.open(database), writer.open(database)
+    await writer.live.flush()
+    for channel, _ in (early, late):
+        channel.append("chunk", {"text": "first "})
+    await writer.live.flush()
+    early[0].append("chunk", {"text": "early"})
+    now[0] = 0.02
+    late[0].append("chunk", {"text": "late"})
+
+    assert await writer.live.send_due()
+
+    assert [len(await said(client, job_id)) for _, job_id in (early, late)] == [3, 2]

@@ -7,6 +7,7 @@ and `docs/testing.md` tell them.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _RECORDING = ("once", "new_episodes", "all", "rewrite")
 _MODES = ("none", *_RECORDING)
 _MARKER = "aquila_cassette"
+#: The entry-point group of pytest plugins that other packages bring.
+_OTHERS = "aquila.pytest"
 
 _run: pytest.StashKey[CassetteRun] = pytest.StashKey()
 _test: pytest.StashKey[CassetteTest] = pytest.StashKey()
@@ -72,6 +75,22 @@ def pytest_configure(config: pytest.Config) -> None:
         "aquila_unplayed(verdict): what the test gets for interactions that it leaves unplayed: 'fail', 'warn' or 'ignore'",
     )
     config.stash[_run] = CassetteRun(config, read_choices(config, _RECORDING))
+    _register_others(config)
+
+
+def _register_others(config: pytest.Config) -> None:
+    """Register the plugins of Aquila's other packages.
+
+    They are no entry points of pytest's own, which would end every run of a project in which a package called `jobs` of the
+    project's hides ours.
+    """
+    for entry in entry_points(group=_OTHERS):
+        try:
+            plugin = entry.load()
+        except ImportError:
+            continue
+        if not config.pluginmanager.is_registered(plugin):
+            config.pluginmanager.register(plugin, f"aquila-{entry.name}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

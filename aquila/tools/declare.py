@@ -40,6 +40,8 @@ class Tool(Generic[P, R]):
     #: Seconds one call may take; None: what the run says (`Timeouts.tool`).
     timeout: float | None
     needs_approval: Approval
+    #: True: it only reads, so a call may be run again where a recorded result would do.
+    repeatable: bool
     #: Turns what the model wrote into the function's arguments.
     arguments: Arguments = field(repr=False)
     #: The options given to `tool`.
@@ -75,6 +77,7 @@ def tool(
     strict: bool | None = None,
     timeout: float | None = None,
     needs_approval: Approval = False,
+    repeatable: bool = False,
 ) -> Tool[P, R]: ...
 @overload
 def tool(
@@ -85,6 +88,7 @@ def tool(
     strict: bool | None = None,
     timeout: float | None = None,
     needs_approval: Approval = False,
+    repeatable: bool = False,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -96,6 +100,7 @@ def tool(
     strict: bool | None = None,
     timeout: float | None = None,
     needs_approval: Approval = False,
+    repeatable: bool = False,
 ) -> Any:
     """Make a tool of a function: `@tool`, `@tool(name="...")` or `tool(function, name="...")`.
 
@@ -111,6 +116,8 @@ def tool(
         strict: True holds the model to the schema. None: wherever the schema allows it, which no optional parameter does.
         timeout: Seconds one call may take; `math.inf` sets no limit. None: the `tool` clock of the run.
         needs_approval: True: the run pauses for a person's word. A function of the call decides case by case.
+        repeatable: True: the tool only reads, and its value must be fresh. False: inside a job, a call that an earlier
+            attempt has run is not run again; the model gets the recorded result.
 
     Raises:
         ConfigError: The function cannot be a tool, or an option cannot be used; the message names both.
@@ -122,6 +129,7 @@ def tool(
         "strict": strict,
         "timeout": timeout,
         "needs_approval": needs_approval or None,
+        "repeatable": repeatable or None,
     }
     given = {option: value for option, value in options.items() if value is not None}
     _check_options(given)
@@ -135,6 +143,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         ("name", str, "text"),
         ("description", str, "text"),
         ("strict", bool, "True or False"),
+        ("repeatable", bool, "True or False"),
     ):
         value = options.get(name)
         if value is not None and not isinstance(value, kind):
@@ -162,6 +171,7 @@ def _make(given: Callable[..., Any], options: Mapping[str, Any]) -> Tool[..., An
         function=function,
         timeout=_timeout(function, options.get("timeout")),
         needs_approval=options.get("needs_approval", False),
+        repeatable=options.get("repeatable", False),
         arguments=arguments,
         options=options,
     )

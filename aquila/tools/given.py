@@ -9,7 +9,9 @@ from aquila.call import FunctionTool, ToolSpec
 from aquila.errors import ConfigError
 from aquila.tools.declare import Tool, tool
 
-_OPTIONS = frozenset({"description", "function", "name", "needs_approval", "parameters", "strict", "timeout"})
+_OPTIONS = frozenset({
+    "description", "function", "name", "needs_approval", "parameters", "repeatable", "strict", "timeout",
+})  # fmt: skip
 _WANTED = "give functions, aquila.tool(...), or dicts with a type or a function"
 
 

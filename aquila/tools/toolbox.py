@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from aquila.tool_call import ToolCall, ToolResult
 from aquila.tools.context import Context, ToolOutput
 from aquila.tools.declare import Tool
 from aquila.tools.given import read_tools, tool_name
+from aquila.tools.ledger import run_once
 from aquila.tools.runner import failure, run_tool
 
 logger = logging.getLogger("aquila")
@@ -66,6 +68,8 @@ class Toolbox:
         )
         self._tools = {item.name: item for item in given if isinstance(item, Tool)}
         self._context: Any = dict(context) if isinstance(context, Mapping) else context
+        #: As it was before any patch.
+        self._first_context: Any = dict(context) if isinstance(context, Mapping) else context
         self._limit = limit
         self._timeout = timeout
         self._ref = ref
@@ -141,7 +145,7 @@ class Toolbox:
                 for place, call in enumerate(calls):
                     tasks.start_soon(answer, place, call)
         except BaseExceptionGroup as group:
-            # Only what ends a process comes here (SystemExit, KeyboardInterrupt), and it must look like itself.
+            # What ends a process (SystemExit, KeyboardInterrupt), or the trouble of a ledger; it must look like itself.
             raise group.exceptions[0] from None
         self._merge(outputs)
         return [_result(call, output) for call, output in zip(calls, outputs, strict=True)]
@@ -156,7 +160,8 @@ class Toolbox:
         if call.arguments is None:
             return failure(f"the arguments are not a JSON object: {_excerpt(call.text)}")
         seconds = self._timeout if tool.timeout is None else tool.timeout
-        return await run_tool(tool, call, self._context_of(call), seconds)
+        run = partial(run_tool, tool, call, self._context_of(call), seconds)
+        return await run_once(tool, call, self._first_context, run)
 
     def _context_of(self, call: ToolCall) -> Context[Any]:
         return Context(value=self._context, call=call, ref=self._ref)

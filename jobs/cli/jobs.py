@@ -14,7 +14,9 @@ from aquila.errors import ConfigError
 from jobs import census, rows
 from jobs.broker import runtime
 from jobs.claims import WAITS
+from jobs.cli.dead_letters import dead_command, retry_all_command
 from jobs.cli.follow import SHORT, print_events, print_stored
+from jobs.cli.prune import prune_command
 from jobs.handle import JobHandle
 from jobs.rows import Job
 from jobs.tables import STATES, State
@@ -99,6 +101,11 @@ def retry(job_id: JobId) -> None:
             f"job {handle.job_id[:SHORT]} is {handle.status()}; it runs without being asked again"
         )
     typer.echo(f"{handle.job_id[:SHORT]} will run again")
+
+
+app.command("dead")(dead_command)
+app.command("retry-all")(retry_all_command)
+app.command("prune")(prune_command)
 
 
 def _note_nobody(job: Job) -> None:

@@ -37,6 +37,14 @@ def upgrade() -> None:
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
+    available = sa.text("state = 'available'")
+    op.create_index(
+        "ix_aquila_jobs_published",
+        "aquila_jobs",
+        ["published_at"],
+        sqlite_where=available,
+        postgresql_where=available,
+    )
     op.create_index("ix_aquila_jobs_queue_name_state", "aquila_jobs", ["queue_name", "state"])
     op.create_index("ix_aquila_jobs_state_ended_at", "aquila_jobs", ["state", "ended_at"])
     _create_tables()
@@ -86,7 +94,7 @@ def downgrade() -> None:
     """Drop them."""
     for table in _TABLES:
         op.drop_table(f"aquila_{table}")
-    for index in ("state_ended_at", "queue_name_state", "unpublished"):
+    for index in ("state_ended_at", "queue_name_state", "published", "unpublished"):
         op.drop_index(f"ix_aquila_jobs_{index}", "aquila_jobs")
     with op.batch_alter_table("aquila_jobs") as batch:
         for name in ("tags", *(name for name, _ in _COLUMNS)):

@@ -1,0 +1,231 @@
+"""What has been sent in a sandbox and not run yet: asserted, refuted, listed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+import anyio
+from sqlalchemy import Connection, select
+
+from aquila.errors import ConfigError
+from jobs.actors import Actor
+from jobs.registry import actors
+from jobs.rows import Job, as_job
+from jobs.sending import check_tags
+from jobs.tables import WAITING, jobs
+from jobs.testing.matching import Wanted, differences, named_arguments
+from jobs.testing.order import as_added
+from jobs.testing.standin import stand_in
+from jobs.testing.wording import nothing_like, there_is
+from jobs.threads import in_thread
+from jobs.unique import Unique
+
+#: Seconds by which a job's time may differ from the expected one.
+TOLERANCE = 5.0
+#: Seconds between two looks at the rows.
+LOOK_EVERY = 0.02
+
+
+class Expected(TypedDict, total=False):
+    """What a test may say of a job, beside its actor. What it does not say may be anything."""
+
+    #: Arguments; `("OTP",)` and `kwargs={"topic": "OTP"}` say the same. Those that are not named may be anything.
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    queue_name: str
+    priority: int
+    #: When it is due, give or take `tolerance` seconds.
+    scheduled_at: datetime
+    tolerance: float
+    #: It has these tags, and perhaps others.
+    tags: Sequence[str]
+    #: Its unique key.
+    unique: str | Unique
+    #: It has these values, and perhaps others.
+    metadata: Mapping[str, Any]
+
+
+def assert_enqueued(
+    actor: Actor[..., Any] | str | None = None, /, *, within: float = 0.0, **expected: Unpack[Expected]
+) -> Job:
+    """Fail unless a job like this waits to be run; give the first that does.
+
+    Args:
+        actor: Its actor, or the name of it; None means any.
+        within: Seconds in which it may still come.
+        expected: What it is like, see `Expected`.
+
+    Raises:
+        AssertionError: There is none; the message shows those that there are.
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    __tracebackhide__ = True
+    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    while True:
+        found = _all()
+        matching = _matching(wanted, found)
+        if matching:
+            return matching[0]
+        if time.monotonic() >= deadline:
+            raise AssertionError(nothing_like(wanted, found, actors()))
+        time.sleep(LOOK_EVERY)
+
+
+def refute_enqueued(
+    actor: Actor[..., Any] | str | None = None, /, *, within: float = 0.0, **expected: Unpack[Expected]
+) -> None:
+    """Fail if a job like this waits to be run.
+
+    Args:
+        actor: Its actor, or the name of it; None means any.
+        within: Seconds in which none may come either.
+        expected: What it is like, see `Expected`.
+
+    Raises:
+        AssertionError: There is one.
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    __tracebackhide__ = True
+    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    while True:
+        matching = _matching(wanted, _all())
+        if matching:
+            raise AssertionError(there_is(wanted, matching, actors()))
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(LOOK_EVERY)
+
+
+def all_enqueued(actor: Actor[..., Any] | str | None = None, /, **expected: Unpack[Expected]) -> list[Job]:
+    """Give the jobs like this that wait to be run, in the order in which they were sent.
+
+    Args:
+        actor: Their actor, or the name of it; None means any.
+        expected: What they are like, see `Expected`.
+
+    Raises:
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    return _matching(_wanted(actor, expected), _all())
+
+
+async def aassert_enqueued(
+    actor: Actor[..., Any] | str | None = None, /, *, within: float = 0.0, **expected: Unpack[Expected]
+) -> Job:
+    """Do as `assert_enqueued` does, and let the loop go on meanwhile.
+
+    Args:
+        actor: Its actor, or the name of it; None means any.
+        within: Seconds in which it may still come.
+        expected: What it is like, see `Expected`.
+
+    Raises:
+        AssertionError: There is none; the message shows those that there are.
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    __tracebackhide__ = True
+    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    while True:
+        found = await in_thread(_all)
+        matching = _matching(wanted, found)
+        if matching:
+            return matching[0]
+        if time.monotonic() >= deadline:
+            raise AssertionError(nothing_like(wanted, found, actors()))
+        await anyio.sleep(LOOK_EVERY)
+
+
+async def arefute_enqueued(
+    actor: Actor[..., Any] | str | None = None, /, *, within: float = 0.0, **expected: Unpack[Expected]
+) -> None:
+    """Do as `refute_enqueued` does, and let the loop go on meanwhile.
+
+    Args:
+        actor: Its actor, or the name of it; None means any.
+        within: Seconds in which none may come either.
+        expected: What it is like, see `Expected`.
+
+    Raises:
+        AssertionError: There is one.
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    __tracebackhide__ = True
+    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    while True:
+        matching = _matching(wanted, await in_thread(_all))
+        if matching:
+            raise AssertionError(there_is(wanted, matching, actors()))
+        if time.monotonic() >= deadline:
+            return
+        await anyio.sleep(LOOK_EVERY)
+
+
+async def aall_enqueued(
+    actor: Actor[..., Any] | str | None = None, /, **expected: Unpack[Expected]
+) -> list[Job]:
+    """Do as `all_enqueued` does, and let the loop go on meanwhile.
+
+    Args:
+        actor: Their actor, or the name of it; None means any.
+        expected: What they are like, see `Expected`.
+
+    Raises:
+        ConfigError: No sandbox is open, or something expected cannot be in a job.
+        StorageError: The database failed.
+    """
+    return _matching(_wanted(actor, expected), await in_thread(_all))
+
+
+def _wanted(actor: Actor[..., Any] | str | None, expected: Expected) -> Wanted:
+    unknown = expected.keys() - Expected.__annotations__.keys()
+    if unknown:
+        raise ConfigError(
+            f"unknown expectation {min(unknown)!r}; there are {', '.join(Expected.__annotations__)}; "
+            "an actor's arguments go into args= and kwargs="
+        )
+    scheduled_at = expected.get("scheduled_at")
+    if scheduled_at is not None and scheduled_at.tzinfo is None:
+        raise ConfigError(f"scheduled_at={scheduled_at.isoformat()} has no time zone; use an aware datetime")
+    spec = actors().get(actor) if isinstance(actor, str) else None if actor is None else actor.spec
+    arguments: Mapping[str, Any] = {}
+    if "args" in expected or "kwargs" in expected:
+        if spec is None:
+            raise ConfigError(
+                "args= and kwargs= are those of an actor; name it first: assert_enqueued(explain, args=...)"
+            )
+        arguments = named_arguments(spec.fn, expected.get("args", ()), expected.get("kwargs", {}))
+    unique = expected.get("unique")
+    return Wanted(
+        actor_name=actor if isinstance(actor, str) else None if spec is None else spec.actor_name,
+        fn=None if spec is None else spec.fn,
+        arguments=arguments,
+        queue_name=expected.get("queue_name"),
+        priority=expected.get("priority"),
+        scheduled_at=scheduled_at,
+        tolerance=expected.get("tolerance", TOLERANCE),
+        tags=check_tags(expected.get("tags", ())),
+        unique=unique.key if isinstance(unique, Unique) else unique,
+        metadata=expected.get("metadata", {}),
+    )
+
+
+def _all() -> list[Job]:
+    used = stand_in()
+    return used.database().read(_jobs_since, used.since)
+
+
+def _jobs_since(connection: Connection, since: datetime) -> list[Job]:
+    query = select(jobs).where(jobs.c.created_at >= since).order_by(*as_added(connection))
+    return [as_job(row) for row in connection.execute(query).mappings()]
+
+
+def _matching(wanted: Wanted, found: Sequence[Job]) -> list[Job]:
+    return [job for job in found if job.state in WAITING and not differences(wanted, job)]
