@@ -60,6 +60,7 @@ cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local
 	@for example in ask conversation sinks stream structured_output; do \
 	     AQUILA_CASSETTES=rewrite AQUILA_CASSETTE_DIR=cassettes $(BIN)/python examples/$$example.py || exit 1; done
 	@$(BIN)/python -m tests.write_cassettes
+	@$(BIN)/python -m tests.write_job_cassettes
 
 clean:  ## Stop the local servers and remove .venv and the state folder
 	@if [ -x $(BIN)/aquila ]; then $(BIN)/aquila local stop || true; fi

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jobs.context import JobContext, current
     from jobs.crons import cron
     from jobs.discarded import adead_letters, aretry_all, dead_letters, retry_all
+    from jobs.enqueueing import aenqueue, aenqueue_all, enqueue, enqueue_all
     from jobs.errors import (
         BrokerUnavailable,
         BudgetExceeded,
@@ -30,82 +31,77 @@ if TYPE_CHECKING:
     )
     from jobs.follower import JobEvent, follow
     from jobs.handle import JobHandle
-    from jobs.llm import generate_summary, stream_prompt
+    from jobs.llm import generate_summary, run_batch, stream_prompt, transcribe
     from jobs.provider_limit import ProviderLimit
     from jobs.pruner import aprune, prune
     from jobs.pruning import Pruned
+    from jobs.queues import (
+        QueueCounts,
+        apause_queue,
+        apaused_queues,
+        aqueue_counts,
+        aresume_queue,
+        pause_queue,
+        paused_queues,
+        queue_counts,
+        resume_queue,
+    )
     from jobs.rows import Job, NewJob
     from jobs.sending import asend_all, send_all
     from jobs.tables import is_aquila_table, metadata
     from jobs.unique import Unique
 
 __all__ = [
-    "Actor",
-    "BrokerUnavailable",
-    "Budget",
-    "BudgetExceeded",
-    "Job",
-    "JobCancelled",
-    "JobContext",
-    "JobEvent",
-    "JobFailed",
-    "JobHandle",
-    "JobNotFound",
-    "JobTimeout",
-    "JobsError",
-    "NewJob",
-    "NotStorable",
-    "ProviderLimit",
-    "Pruned",
-    "ResultTimeout",
-    "StorageError",
-    "Unique",
-    "actor",
-    "adead_letters",
-    "aprune",
-    "aretry_all",
-    "asend_all",
-    "close",
-    "collect",
-    "configure",
-    "cron",
-    "current",
-    "dead_letters",
-    "follow",
-    "generate_summary",
-    "is_aquila_table",
-    "metadata",
-    "prune",
-    "retry_all",
-    "send_all",
-    "stream_prompt",
-]
+    "Actor", "BrokerUnavailable", "Budget", "BudgetExceeded", "Job", "JobCancelled", "JobContext",
+    "JobEvent", "JobFailed", "JobHandle", "JobNotFound", "JobTimeout", "JobsError", "NewJob", "NotStorable",
+    "ProviderLimit", "Pruned", "QueueCounts", "ResultTimeout", "StorageError", "Unique", "actor",
+    "adead_letters", "aenqueue", "aenqueue_all", "apause_queue", "apaused_queues", "aprune",
+    "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close", "collect", "configure", "cron",
+    "current", "dead_letters", "enqueue", "enqueue_all", "follow", "generate_summary", "is_aquila_table",
+    "metadata", "pause_queue", "paused_queues", "prune", "queue_counts", "resume_queue", "retry_all",
+    "run_batch", "send_all", "stream_prompt", "transcribe",
+]  # fmt: skip
+
+
+#: Where each name lives; the rest are errors. No module is called like a name it gives: importing it would put the module
+#: in the name's place.
+_HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
+    "actors": ("Actor", "actor"),
+    "budget": ("Budget",),
+    "broker": ("close", "configure"),
+    "collecting": ("collect",),
+    "context": ("JobContext", "current"),
+    "crons": ("cron",),
+    "enqueueing": ("aenqueue", "aenqueue_all", "enqueue", "enqueue_all"),
+    "discarded": ("adead_letters", "aretry_all", "dead_letters", "retry_all"),
+    "follower": ("JobEvent", "follow"),
+    "handle": ("JobHandle",),
+    "llm": ("generate_summary", "run_batch", "stream_prompt", "transcribe"),
+    "provider_limit": ("ProviderLimit",),
+    "pruner": ("aprune", "prune"),
+    "pruning": ("Pruned",),
+    "queues": (
+        "QueueCounts",
+        "apause_queue",
+        "apaused_queues",
+        "aqueue_counts",
+        "aresume_queue",
+        "pause_queue",
+        "paused_queues",
+        "queue_counts",
+        "resume_queue",
+    ),
+    "rows": ("Job", "NewJob"),
+    "sending": ("asend_all", "send_all"),
+    "tables": ("is_aquila_table", "metadata"),
+    "unique": ("Unique",),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # No module is called like a name it gives: importing it would put the module in the name's place.
-    homes = {
-        "actors": ("Actor", "actor"),
-        "budget": ("Budget",),
-        "broker": ("close", "configure"),
-        "collecting": ("collect",),
-        "context": ("JobContext", "current"),
-        "crons": ("cron",),
-        "discarded": ("adead_letters", "aretry_all", "dead_letters", "retry_all"),
-        "follower": ("JobEvent", "follow"),
-        "handle": ("JobHandle",),
-        "llm": ("generate_summary", "stream_prompt"),
-        "provider_limit": ("ProviderLimit",),
-        "pruner": ("aprune", "prune"),
-        "pruning": ("Pruned",),
-        "rows": ("Job", "NewJob"),
-        "sending": ("asend_all", "send_all"),
-        "tables": ("is_aquila_table", "metadata"),
-        "unique": ("Unique",),
-    }
-    home = next((module for module, names in homes.items() if name in names), "errors")
+    home = next((module for module, names in _HOMES.items() if name in names), "errors")
     try:
         return getattr(import_module(f"jobs.{home}"), name)
     except ModuleNotFoundError as error:

@@ -25,7 +25,9 @@ from jobs.errors import JobsError, JobTimeout
 from jobs.lease import Held
 from jobs.meter import Meter
 from jobs.middleware import Hooks
+from jobs.observing import Observation
 from jobs.outcome import Errored, Finished, Interrupted, Outcome
+from jobs.policy import leaf
 from jobs.reattach import Responses
 from jobs.registry import ActorSpec
 from jobs.rows import Job
@@ -75,16 +77,21 @@ class Attempt:
             captured=self._captured,
             since=self._since,
         )
-        try:
-            outcome = await self._perform(held)
-            # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
-            settled = await settlement.settle(outcome)
-        finally:
-            self._desk.keeper.drop(held)
-        if settled == "discarded":
-            # Nobody will read them any more, and their provider bills what goes on.
-            await self._responses.cancel_open()
-        await self._hooks.after(outcome)
+        # What is logged until the outcome is stored belongs to the job.
+        with running(self._context()), Observation(self._job, self._desk.metrics, self._captured) as seen:
+            try:
+                job = self._job
+                admitted = await self._desk.limits.admit(job.queue_name, job.job_id, job.epoch)
+                outcome = await self._perform(held) if admitted else Interrupted("limit")
+                # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
+                settled = await settlement.settle(outcome)
+            finally:
+                self._desk.keeper.drop(held)
+            seen.end(settled, leaf(outcome.error) if isinstance(outcome, Errored) else None)
+            if settled == "discarded":
+                # Nobody will read them any more, and their provider bills what goes on.
+                await self._responses.cancel_open()
+            await self._hooks.after(outcome)
 
     async def _perform(self, held: Held) -> Outcome:
         seconds = self._job.timeout
@@ -118,7 +125,6 @@ class Attempt:
             await around.enter_async_context(self._responses)
             for block in (
                 ambient(self._sink),
-                running(self._context()),
                 cassette.playing(),
                 recording(ToolLedger(self._steps)),
             ):
@@ -135,6 +141,8 @@ class Attempt:
         job = self._job
         return JobContext(
             id=job.job_id,
+            actor_name=job.actor_name,
+            queue_name=job.queue_name,
             attempt=job.attempt,
             cassette=job.cassette,
             metadata=job.metadata,

@@ -129,6 +129,11 @@ class LiveWriter:
         self._notify(channel, True)
         return channel
 
+    @property
+    def waiting(self) -> int:
+        """How many streams have something to send; any thread may ask."""
+        return len(self._dirty)
+
     async def run(self) -> None:
         """Send until cancelled."""
         while True:

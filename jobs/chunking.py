@@ -21,6 +21,8 @@ _WORD = re.compile(r"\s+")
 
 _JOINERS = {"\u200c", "\u200d"}
 _MARKS = {"Mc", "Me", "Mn"}
+#: The combining class of signs that join an Indian consonant to the next one.
+_VIRAMA = 9
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _TAGS = range(0xE0020, 0xE0080)
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
@@ -139,6 +141,7 @@ def _belongs(before: str, after: str) -> bool:
         unicodedata.category(after) in _MARKS
         or after in _JOINERS
         or before == "\u200d"
+        or unicodedata.combining(before) == _VIRAMA
         or second in _SKIN_TONES
         or second in _TAGS
         or (before, after) == ("\r", "\n")

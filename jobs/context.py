@@ -29,6 +29,9 @@ class JobContext:
 
     #: The job's id: the idempotency key for what the actor does elsewhere. Empty outside a job.
     id: str = ""
+    #: The actor's and the queue's name. Empty outside a job.
+    actor_name: str = ""
+    queue_name: str = ""
     #: The attempt's number, from 1; 0 outside a job.
     attempt: int = 0
     #: The cassette that the calls of the job use without naming it; None for none.

@@ -11,11 +11,12 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, and_, select, true
 
 from aquila.errors import ConfigError
-from jobs.broker import Runtime, runtime
+from jobs.broker import runtime
 from jobs.errors import BrokerUnavailable, JobsError
 from jobs.live import stream_key
 from jobs.relay import hand_over
 from jobs.rows import Job, as_job, run_again
+from jobs.runtime import Runtime
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
 from jobs.threads import in_thread

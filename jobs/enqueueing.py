@@ -25,6 +25,7 @@ from jobs.host_connection import (
 )
 from jobs.postman import Postman
 from jobs.rows import NewJob
+from jobs.tracing import tracing_sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def enqueue_all(session: HostSession, messages: Iterable[NewJob]) -> list[JobHan
         StorageError: The database of the jobs cannot be reached.
         SQLAlchemyError: A statement failed in the caller's transaction; it is as it is after any that fails.
     """
-    many = _checked(messages)
-    return _add(synchronous(session), many, _home())
+    with tracing_sends(_checked(messages)) as many:
+        return _add(synchronous(session), many, _home())
 
 
 async def aenqueue(session: AsyncHostSession, message: NewJob) -> JobHandle:
@@ -104,14 +105,14 @@ async def aenqueue_all(session: AsyncHostSession, messages: Iterable[NewJob]) ->
         StorageError: The database of the jobs cannot be reached.
         SQLAlchemyError: A statement failed in the caller's transaction; it is as it is after any that fails.
     """
-    many = _checked(messages)
     given = asynchronous(session)
     # Apart, because the first time opens the database.
     home = await to_thread.run_sync(_home)
-    try:
-        return await given.run_sync(_add, many, home)
-    except InvalidRequestError as error:
-        raise ConfigError(why_not(given, error)) from error
+    with tracing_sends(_checked(messages)) as many:
+        try:
+            return await given.run_sync(_add, many, home)
+        except InvalidRequestError as error:
+            raise ConfigError(why_not(given, error)) from error
 
 
 def _checked(messages: Iterable[NewJob]) -> list[NewJob]:

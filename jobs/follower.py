@@ -10,19 +10,22 @@ from typing import Any, Self
 from anyio import to_thread
 
 from jobs import rows
-from jobs.broker import Runtime, runtime
+from jobs.broker import runtime
 from jobs.cursor import Cursor, Position, format_position, parse_cursor
 from jobs.hub import hub_at
-from jobs.live import TERMINAL, stream_key
+from jobs.live import TERMINAL, fence_key, stream_key
 from jobs.rows import Job
+from jobs.runtime import Runtime
 from jobs.subscription import Subscription
 from jobs.tail import Record
 
 #: Seconds of silence until the row is looked at: at first, and at most. The row is needed only if the stream was lost.
 SILENCE = 1.0
 LONGEST_SILENCE = 5.0
-#: Seconds that a job's last words may come after its row has ended: the row is written first.
+#: Seconds that a job's last words may come after its row has ended, which is written first: if Redis knows nothing of an
+#: attempt, and if it knows that one has not ended there, as behind a worker that is busy. One that has died says no more.
 LAST_WORDS = 0.2
+BUSY_WORDS = 10.0
 #: How the end of a job in each state is called.
 _ENDS = {"completed": "done", "discarded": "failed", "cancelled": "cancelled"}
 
@@ -167,7 +170,8 @@ class Follower:
             self._patience = min(LONGEST_SILENCE, 1.5 * patience)
             return await subscription.read(patience)
         if self._silent:
-            return await subscription.read(LAST_WORDS) or await subscription.read_now()
+            busy = await subscription.is_unfinished(fence_key(self._job_id))
+            return await subscription.read(BUSY_WORDS if busy else LAST_WORDS) or await subscription.read_now()
         return await subscription.read_now()
 
     async def _row(self) -> Job:

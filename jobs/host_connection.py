@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, insert, select
-from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError, UnboundExecutionError
+from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
@@ -91,6 +91,8 @@ def connection_of(session: Session | Connection) -> Connection:
 
 def why_not(session: object, error: InvalidRequestError) -> str:
     """Say why nothing can be added in a session, in SQLAlchemy's words."""
+    if isinstance(error, MissingGreenlet):
+        return "this session has an asynchronous engine; write `await jobs.aenqueue(session, message)`"
     said = str(error).splitlines()[0].rstrip(".")
     return f"nothing can be enqueued in this {type(session).__name__}: {said}; give one that is in use"
 

@@ -105,6 +105,11 @@ class Hub:
             )
         return None if answer is None else _records(answer)
 
+    async def unfinished(self, fence: str) -> bool:
+        """Say whether a stream's fence tells of an attempt that has not ended it; False if Redis does not answer."""
+        async with self._turns:
+            return bool(await self._ask(lambda client: client.hget(fence, "ended")) == b"0")
+
     async def join(self, reader: TailReader, position: Position) -> None:
         """Read on for a reader that has everything up to `position`."""
         key = reader.key

@@ -17,8 +17,9 @@ from jobs.errors import StorageError
 
 logger = logging.getLogger("jobs")
 
-#: Why an attempt is interrupted: the worker stops, the lease could not be renewed, or the row is no longer ours.
-Reason = Literal["shutdown", "lease", "lost"]
+#: Why an attempt is interrupted: the worker stops, the lease could not be renewed, the row is no longer ours, or its queue's
+#: limit over all workers was reached before it began.
+Reason = Literal["shutdown", "lease", "lost", "limit"]
 
 #: The part of a lease after which an attempt that could not renew it is ended; the rest is for its clean-up.
 SAFE_PART = 0.8

@@ -87,7 +87,7 @@ def append_args(
     args: list[Any] = [
         2,
         stream_key(job_id),
-        _fence_key(job_id),
+        fence_key(job_id),
         epoch,
         int(opens),
         int(ends),
@@ -100,7 +100,7 @@ def append_args(
 
 def compact_args(job_id: str, epoch: int) -> list[Any]:
     """Give the arguments with which `COMPACT` joins the fragments of a stream that `epoch` has ended."""
-    return [3, stream_key(job_id), _fence_key(job_id), f"aq:{{{job_id}}}:new", epoch, MAX_ENTRIES]
+    return [3, stream_key(job_id), fence_key(job_id), f"aq:{{{job_id}}}:new", epoch, MAX_ENTRIES]
 
 
 def stream_key(job_id: str) -> str:
@@ -130,5 +130,6 @@ def forget_stream(wire: Wire, job: Job) -> None:
         wire.client.delete(stream_key(job.job_id))
 
 
-def _fence_key(job_id: str) -> str:
+def fence_key(job_id: str) -> str:
+    """Give the key of what is known of a stream: the epoch that writes it, and whether it has `ended`."""
     return f"aq:{{{job_id}}}:fence"

@@ -23,8 +23,10 @@ logger = logging.getLogger("jobs")
 INSTRUCTIONS = "Write a concise executive summary."
 #: Tokens a summary may have.
 SUMMARY_TOKENS = 200
-#: Tokens of text that are summarised at once, and so many where the model on this machine does it, whose context is small.
-CHUNK_TOKENS, LOCAL_CHUNK_TOKENS = 12_000, 2_000
+#: Tokens of text in a prompt of a summary, and prompts at the same time.
+CHUNK_TOKENS, CHUNKS_AT_ONCE = 12_000, 4
+#: The same where the model on this machine does it: its context is small, and it reads two prompts no faster than one.
+LOCAL_CHUNK_TOKENS, LOCAL_CHUNKS_AT_ONCE = 2_000, 1
 
 
 @actor(queue_name="llm", max_attempts=5, cassette="jobs/stream_prompt")
@@ -106,7 +108,8 @@ async def generate_summary(
         AquilaError: The run failed, or was silent for too long.
         ConfigError: A value cannot be used.
     """
-    most = _default_chunk(model) if chunk_tokens is None else chunk_tokens
+    usual, at_once = _chunking(model)
+    most = usual if chunk_tokens is None else chunk_tokens
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ConfigError(f"chunk_tokens={chunk_tokens!r} must be a whole number from 1, or None")
     options: Options = {
@@ -116,7 +119,8 @@ async def generate_summary(
         "temperature": 0.0,
         "metadata": {} if document_id is None else {"document_id": document_id},
     }
-    summary = await Summariser(partial(ask, options=options, timeout=timeout), most).summarise(text)
+    summariser = Summariser(partial(ask, options=options, timeout=timeout), most, at_once=at_once)
+    summary = await summariser.summarise(text)
     logger.info(
         "summary_generated job_id=%s document_id=%s model=%s chunks=%d finish_reason=%s",
         current().id,
@@ -225,5 +229,7 @@ async def transcribe(
     return {"text": response.text, "segments": scribe.segments} if scribe.has_segments else response.text
 
 
-def _default_chunk(model: str | None) -> int:
-    return LOCAL_CHUNK_TOKENS if (model or read_settings().model) == "local" else CHUNK_TOKENS
+def _chunking(model: str | None) -> tuple[int, int]:
+    if (model or read_settings().model) == "local":
+        return LOCAL_CHUNK_TOKENS, LOCAL_CHUNKS_AT_ONCE
+    return CHUNK_TOKENS, CHUNKS_AT_ONCE

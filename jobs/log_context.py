@@ -26,9 +26,8 @@ class JobFilter(logging.Filter):
         """Add the fields; no record is dropped."""
         job = current()
         ids = trace_ids() or ("", "")
-        for name, outside in JOB_FIELDS.items():
-            value = job.id if name == "job_id" else getattr(job, name, outside)
-            record.__dict__.setdefault(name, value)
+        for name in JOB_FIELDS:
+            record.__dict__.setdefault(name, job.id if name == "job_id" else getattr(job, name))
         for name, value in zip(TRACE_FIELDS, ids, strict=True):
             record.__dict__.setdefault(name, value)
         return True

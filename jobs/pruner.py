@@ -9,10 +9,11 @@ import time
 import anyio
 
 from aquila.errors import ConfigError
-from jobs.broker import Runtime, runtime
+from jobs.broker import runtime
 from jobs.errors import StorageError
 from jobs.leader import Leadership
 from jobs.pruning import PAUSE, Pruned, Pruning, keep_by_state
+from jobs.runtime import Runtime
 from jobs.threads import in_thread
 
 logger = logging.getLogger("jobs")

@@ -17,7 +17,7 @@ from jobs.settings import QUEUE_NAME
 PRIORITIES = range(4)
 ACTOR_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
 #: Actors that every worker knows; those of `jobs.llm`.
-OWN_ACTORS = frozenset({"generate_summary", "stream_prompt"})
+OWN_ACTORS = frozenset({"generate_summary", "run_batch", "stream_prompt", "transcribe"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

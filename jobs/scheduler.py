@@ -16,12 +16,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import AquilaError
 from jobs import rows
-from jobs.broker import Runtime
 from jobs.crons import Cron, crons
 from jobs.errors import StorageError
 from jobs.leader import Leadership
 from jobs.relay import hand_over
 from jobs.rows import Job, NewJob
+from jobs.runtime import Runtime
 from jobs.sqltypes import db_now
 from jobs.tables import crons as crons_table
 from jobs.tables import databases

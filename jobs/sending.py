@@ -21,7 +21,7 @@ from jobs.registry import ActorSpec, is_seconds
 from jobs.relay import hand_over
 from jobs.rows import Job, NewJob
 from jobs.sqltypes import storable
-from jobs.tracing import trace_carrier, tracing_send
+from jobs.tracing import trace_carrier, tracing_sends
 from jobs.unique import Unique
 
 P = ParamSpec("P")
@@ -96,8 +96,7 @@ class Sender(Generic[P]):
             StorageError: The database failed, and there is no job.
             TypeError: The arguments do not fit the actor's function.
         """
-        with tracing_send(self._spec.actor_name, self._spec.queue_name):
-            return send_all([self.message(*args, **kwargs)])[0]
+        return send_all([self.message(*args, **kwargs)])[0]
 
     async def asend(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Do as `send` does, without blocking the loop.
@@ -127,6 +126,11 @@ def send_all(messages: Iterable[NewJob]) -> list[JobHandle]:
     for new in many:
         if not isinstance(new, NewJob):
             raise ConfigError(f"send_all takes what Actor.message(...) gives, not {type(new).__name__}")
+    with tracing_sends(many) as traced:
+        return _send_all(traced)
+
+
+def _send_all(many: Sequence[NewJob]) -> list[JobHandle]:
     used = runtime()
     added = used.database().write(rows.add_all, many)
     fresh = [job for job, new in zip(added, many, strict=True) if job.job_id == new.job_id]

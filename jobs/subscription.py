@@ -54,6 +54,10 @@ class Subscription(TailReader):
         """Give what Redis has by now, without waiting for more."""
         return self._advance(await self._replay(joins=False) or [])
 
+    async def is_unfinished(self, fence: str) -> bool:
+        """Say whether an attempt writes the stream and has not ended it; False if Redis does not know."""
+        return await self._hub.unfinished(fence)
+
     async def aclose(self) -> None:
         """Leave. May be called twice."""
         await self._hub.leave(self)

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+from anyio import to_thread
+
 from aquila.response import Response
 from aquila.sink.ambient import quiet
 from jobs.bounded import for_each
 from jobs.chunking import group_texts, split_text
 from jobs.context import current
 from jobs.reporting import Report
-
-#: Parts that are summarised at the same time.
-AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +33,19 @@ class Summary:
 class Summariser:
     """Summarises one document in the running job."""
 
-    def __init__(self, ask: Callable[[str], Awaitable[Response]], chunk_tokens: int) -> None:
+    def __init__(
+        self, ask: Callable[[str], Awaitable[Response]], chunk_tokens: int, *, at_once: int = 4
+    ) -> None:
         """Prepare it.
 
         Args:
             ask: Sends a prompt and gives the answer.
             chunk_tokens: How many tokens of text a prompt has at most.
+            at_once: How many parts are summarised at the same time.
         """
         self._ask = ask
         self._most = chunk_tokens
+        self._at_once = at_once
         self._report = Report()
 
     async def summarise(self, text: str) -> Summary:
@@ -51,7 +54,8 @@ class Summariser:
         Raises:
             AquilaError: A run failed; the parts that are summarised by then are kept.
         """
-        chunks = split_text(text, self._most)
+        # A long text without any space takes a second.
+        chunks = await to_thread.run_sync(split_text, text, self._most)
         if len(chunks) == 1:
             return Summary(await self._ask(f"Summarise the following:\n\n{text}"), 1)
         with quiet():
@@ -74,13 +78,13 @@ class Summariser:
             return summary
 
         await self._report.tell_now(**counts)
-        parts = await for_each(read, range(len(chunks)), at_once=AT_ONCE)
+        parts = await for_each(read, range(len(chunks)), at_once=self._at_once)
         await self._report.tell_now(**counts)
         level = 0
         while len(groups := group_texts(parts, self._most)) > 1:
             level += 1
             parts = await for_each(
-                partial(self._join, f"join {level}", groups), range(len(groups)), at_once=AT_ONCE
+                partial(self._join, f"join {level}", groups), range(len(groups)), at_once=self._at_once
             )
         return parts
 

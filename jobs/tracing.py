@@ -50,12 +50,6 @@ def trace_carrier() -> dict[str, str] | None:
 
 
 @contextmanager
-def tracing_send(actor_name: str, queue_name: str) -> Iterator[None]:  # noqa: ARG001 - see tracing_sends
-    """Do nothing: `tracing_sends`, around the jobs themselves, gives the span of a send."""
-    yield
-
-
-@contextmanager
 def tracing_sends(many: Sequence[NewJob]) -> Iterator[list[NewJob]]:
     """Watch the sending of jobs as one span, current inside the block.
 

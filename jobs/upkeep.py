@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 import anyio
 
 from jobs import relay, sweep
-from jobs.broker import Runtime
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.lease import Health
 from jobs.live import end_stream
+from jobs.metrics import Metrics
+from jobs.runtime import Runtime
 from jobs.threads import in_thread
 
 logger = logging.getLogger("jobs")
@@ -25,12 +26,18 @@ class Upkeep:
     """Runs in every worker; each step is safe to be done by several at once."""
 
     def __init__(
-        self, runtime: Runtime, health: Health, queues: Iterable[str], announce: Callable[[str], None]
+        self,
+        runtime: Runtime,
+        health: Health,
+        queues: Iterable[str],
+        announce: Callable[[str], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._runtime = runtime
         self._health = health
         self._queues = tuple(queues)
         self._announce = announce
+        self._metrics = metrics if metrics is not None else Metrics()
         self._lease = runtime.settings.lease
 
     async def sweep(self) -> None:
@@ -73,6 +80,7 @@ class Upkeep:
         sweep.promote(database)
         if self._health.settled():
             for job in sweep.rescue(database, fresh=fresh):
+                self._metrics.rescued(job)
                 notice = sweep.death_notice(job)
                 self._announce(f"{job.job_id[:8]} {job.actor_name}: {notice}")
                 if sweep.is_spent(job):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -17,7 +15,6 @@ import anyio
 import dramatiq
 
 from jobs import census, claims
-from jobs.broker import Runtime
 from jobs.channel import LiveWriter
 from jobs.deliver import Delivery
 from jobs.desk import Desk
@@ -26,14 +23,16 @@ from jobs.fetch import Fetcher
 from jobs.group_commit import GroupCommit
 from jobs.lease import Health, LeaseKeeper
 from jobs.metering import Metering
+from jobs.metrics import Metrics
 from jobs.news import listen
-from jobs.policy import leaf
-from jobs.processes import parent_is_gone
 from jobs.pruner import Pruner
+from jobs.queues import PauseWatch
 from jobs.redis_client import connect_async, without_password
 from jobs.registry import actors
+from jobs.runtime import Runtime
 from jobs.scheduler import Scheduler
 from jobs.settings import DEFAULT_LIMIT
+from jobs.slots import GlobalLimits
 from jobs.threads import Threads, in_thread
 from jobs.upkeep import Upkeep
 
@@ -56,6 +55,7 @@ class Worker(dramatiq.Worker):
         *,
         queues: Mapping[str, int] | None = None,
         announce: Callable[[str], None] = print,
+        metrics: Metrics | None = None,
     ) -> None:
         """Prepare the worker.
 
@@ -64,6 +64,7 @@ class Worker(dramatiq.Worker):
             queues: Jobs at once, by queue, and no other queue; None serves the configured queues and those of every
                 actor that is declared.
             announce: Told one line when the worker is ready and one for each attempt that has ended.
+            metrics: Told of every attempt; None counts nothing.
 
         Raises:
             ConfigError: The jobs cannot be used as configured.
@@ -74,6 +75,7 @@ class Worker(dramatiq.Worker):
         super().__init__(runtime.wire().broker, queues=set(self._queues), worker_threads=limit)
         self._runtime = runtime
         self._announce = announce
+        self._metrics = metrics if metrics is not None else Metrics()
         self._id = uuid4().hex
         self._threads = Threads(limit)
         self._stop = anyio.Event()
@@ -103,6 +105,22 @@ class Worker(dramatiq.Worker):
         """Wait until the worker has stopped."""
         if self._thread is not None:
             self._thread.join()
+
+    def pause(self) -> None:
+        """Refuse: a worker that pauses by itself would only hand its jobs to others.
+
+        Raises:
+            NotImplementedError: Always; `jobs.pause_queue` pauses a queue for every worker.
+        """
+        raise NotImplementedError("pause a queue for every worker with jobs.pause_queue(NAME)")
+
+    def resume(self) -> None:
+        """Refuse, as `pause` does.
+
+        Raises:
+            NotImplementedError: Always; `jobs.resume_queue` lets a queue go on.
+        """
+        raise NotImplementedError("let a queue go on with jobs.resume_queue(NAME)")
 
     def _ask_to_stop(self) -> None:
         if self._stop.is_set():
@@ -140,44 +158,61 @@ class Worker(dramatiq.Worker):
         return self._threads.busy
 
     async def _work(self, client: Any) -> None:
+        database, wire = self._runtime.database(), self._runtime.wire()
+        desk = self._desk(client)
+        delivery = Delivery(desk, wire)
+        fetchers = {
+            name: Fetcher(wire, name, limit, delivery.deliver, desk.limits.of(name))
+            for name, limit in self._queues.items()
+        }
+        pauses = PauseWatch(database, fetchers, self._announce)
+        async with anyio.create_task_group() as services:
+            for service in self._services(desk):
+                services.start_soon(service)
+            services.start_soon(listen, client, wire.channel, partial(_hear, fetchers, desk.keeper, pauses))
+            await in_thread(self._tell_middleware, "emit_after", "worker_boot")
+            self._announce(self._ready_line(database.name, wire.url))
+            await pauses.look()
+            services.start_soon(pauses.run)
+            await self._serve(fetchers, delivery, desk.keeper)
+            await desk.live.flush()
+            await desk.metering.flush()
+            services.cancel_scope.cancel()
+
+    def _desk(self, client: Any) -> Desk:
         settings, database, wire = self._runtime.settings, self._runtime.database(), self._runtime.wire()
-        health = Health(settings.lease)
-        keeper = LeaseKeeper(database, self._id, lease=settings.lease, health=health)
-        live = LiveWriter(
-            client, is_held=lambda claim: database.aread(claims.is_held, claim), ttl=settings.live_ttl
-        )
-        metering = Metering(
-            database, wire.client, provider_limits=settings.provider_limits, budgets=settings.budgets
-        )
-        desk = Desk(
+        lease, health = settings.lease, Health(settings.lease)
+        return Desk(
             database=database,
             writes=GroupCommit(database),
-            live=live,
-            keeper=keeper,
+            live=LiveWriter(
+                client, is_held=lambda claim: database.aread(claims.is_held, claim), ttl=settings.live_ttl
+            ),
+            keeper=LeaseKeeper(database, self._id, lease=lease, health=health),
             health=health,
-            metering=metering,
+            metering=Metering(
+                database, wire.client, provider_limits=settings.provider_limits, budgets=settings.budgets
+            ),
+            limits=GlobalLimits(
+                wire,
+                database,
+                worker_id=self._id,
+                queues=self._queues,
+                limits=settings.global_limits,
+                lease=lease,
+            ),
             worker_id=self._id,
             threads=self._threads,
             announce=self._announce,
+            metrics=self._metrics,
         )
-        delivery = Delivery(desk, wire)
-        fetchers = {
-            name: Fetcher(wire, name, limit, delivery.deliver) for name, limit in self._queues.items()
-        }
-        upkeep = Upkeep(self._runtime, health, self._queues, self._announce)
-        scheduler, pruner = Scheduler(self._runtime, self._id), Pruner(self._runtime, self._id)
-        async with anyio.create_task_group() as services:
-            for service in (keeper.run, live.run, upkeep.sweep, upkeep.maintain):
-                services.start_soon(service)
-            for service in (metering.run, scheduler.run, pruner.run):
-                services.start_soon(service)
-            services.start_soon(listen, client, wire.channel, partial(_hear, fetchers, keeper))
-            await in_thread(self._tell_middleware, "emit_after", "worker_boot")
-            self._announce(self._ready_line(database.name, wire.url))
-            await self._serve(fetchers, delivery, keeper)
-            await live.flush()
-            await metering.flush()
-            services.cancel_scope.cancel()
+
+    def _services(self, desk: Desk) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
+        upkeep = Upkeep(self._runtime, desk.health, self._queues, self._announce, self._metrics)
+        self._metrics.watch_live(lambda: desk.live.waiting)
+        yield from (desk.keeper.run, desk.live.run, desk.metering.run, self._metrics.run)
+        yield from (upkeep.sweep, upkeep.maintain)
+        yield from (Scheduler(self._runtime, self._id).run, Pruner(self._runtime, self._id).run)
 
     async def _serve(self, fetchers: Mapping[str, Fetcher], delivery: Delivery, keeper: LeaseKeeper) -> None:
         async with anyio.create_task_group() as ending:
@@ -219,53 +254,17 @@ class Worker(dramatiq.Worker):
         return f"worker ready: {queues}; {len(actors())} actors ({', '.join(sorted(actors()))}); {where}"
 
 
-async def serve(worker: Worker) -> None:
-    """Run a worker until SIGTERM or SIGINT, or its parent's end; the second signal takes the grace period away.
-
-    Raises:
-        ConfigError: The jobs cannot be used as configured.
-        StorageError: The database cannot be reached at the start.
-        BrokerUnavailable: Redis does not answer at the start.
-    """
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-
-        async def stop_on_signal() -> None:
-            async for _ in signals:
-                worker.stop()
-
-        async def stop_with_parent() -> None:
-            await parent_is_gone()
-            worker.stop()
-
-        with _unwrapped():
-            async with anyio.create_task_group() as group:
-                group.start_soon(stop_on_signal)
-                group.start_soon(stop_with_parent)
-                await worker.run()
-                group.cancel_scope.cancel()
-
-
 def default_queues(runtime: Runtime) -> dict[str, int]:
     """Give the configured queues and those of every actor that is declared."""
     declared = {spec.queue_name: DEFAULT_LIMIT for spec in actors().values()}
     return {**declared, **runtime.settings.queues}
 
 
-@contextmanager
-def _unwrapped() -> Iterator[None]:
-    """Raise the one error of a task group without the group, so that it can be told in one line."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        cause = leaf(group)
-        if cause is group:
-            raise
-        raise cause from group
-
-
-def _hear(fetchers: Mapping[str, Fetcher], keeper: LeaseKeeper, line: str) -> None:
+def _hear(fetchers: Mapping[str, Fetcher], keeper: LeaseKeeper, pauses: PauseWatch, line: str) -> None:
     kind, _, name = line.partition(":")
     if kind == "wake" and name in fetchers:
         fetchers[name].wake()
     elif kind == "cancel":
         keeper.interrupt(name, "lost")
+    elif kind in {"pause", "resume"}:
+        pauses.wake()

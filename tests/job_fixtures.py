@@ -43,7 +43,7 @@ def place(
     """The jobs of one test: a database of its own, a wire of its own, short leases."""
     if getattr(request, "param", "sqlite") == "postgresql":
         server: Postgres = request.getfixturevalue("shared_postgres")
-        monkeypatch.setenv("AQUILA_DATABASE_URL", server.new_database(template=MIGRATED))
+        monkeypatch.setenv("AQUILA_DATABASE_URL", _copy_of(server))
     with _placed(shared_valkey, monkeypatch):
         yield
 
@@ -52,7 +52,7 @@ def place(
 def own_postgres(shared_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
     """A place whose PostgreSQL is for one test, which may crash it or let it hang."""
     with _migrated_postgres() as server:
-        monkeypatch.setenv("AQUILA_DATABASE_URL", server.new_database(template=MIGRATED))
+        monkeypatch.setenv("AQUILA_DATABASE_URL", _copy_of(server))
         with _placed(shared_valkey, monkeypatch):
             yield server
 
@@ -77,9 +77,17 @@ def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Databas
         prepare(opened, own=True)
     else:
         server: Postgres = request.getfixturevalue("shared_postgres")
-        opened = Database(sync_url(server.new_database(template=MIGRATED)))
+        opened = Database(sync_url(_copy_of(server)))
     yield opened
     opened.close()
+
+
+def _copy_of(server: Postgres) -> str:
+    """Make a database with the tables and an id of its own, which is what its wire is called by; gives its URL."""
+    url = server.new_database(template=MIGRATED)
+    name = url.partition("@/")[2].partition("?")[0]
+    server.execute("UPDATE aquila_database SET id = md5(random()::text)", database=name)
+    return url
 
 
 @contextmanager

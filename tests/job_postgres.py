@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -136,7 +137,9 @@ class Postgres:
     def go_on(self) -> None:
         """Let it go on after `pause`."""
         for process in self._processes():
-            process.resume()
+            # One that served a client may end meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def close(self) -> None:
         """End it and remove its folder."""

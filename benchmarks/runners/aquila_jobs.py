@@ -7,6 +7,7 @@ import sys
 
 import anyio
 
+import aquila
 import jobs
 from benchmarks.runners.note import AT_ONCE, REDIS, note
 
@@ -20,6 +21,14 @@ async def work(number: int, seconds: float) -> None:
     note(number, "begin")
     await anyio.sleep(seconds)
     note(number, "end")
+
+
+@jobs.actor(queue_name="bench", max_attempts=1)
+async def tell(shape: str) -> None:
+    """Stream an answer of the bench's server."""
+    async with aquila.stream("hello", model=shape, base_url=os.environ["BENCH_BASE_URL"], api_key="k") as stream:
+        async for _ in stream:
+            continue
 
 
 async def send(numbers: range, seconds: float) -> None:

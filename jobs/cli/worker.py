@@ -13,11 +13,14 @@ import typer
 
 from jobs.broker import close, override, runtime
 from jobs.cli.loading import import_actors
+from jobs.cli.log_format import LogFormat, set_up_logging
+from jobs.cli.metrics_port import open_metrics
 from jobs.cli.quiet import Quiet
-from jobs.processes import Processes
+from jobs.processes import INDEX, Processes
 from jobs.registry import actors
+from jobs.serving import serve
 from jobs.settings import parse_queues
-from jobs.worker import Worker, serve
+from jobs.worker import Worker
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -41,24 +44,45 @@ def worker(
     grace: Annotated[
         float | None, typer.Option(help="Seconds running attempts get at the end. Default: 10.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, help="Serve Prometheus metrics; each further process takes the next port."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address to serve them at.")] = "127.0.0.1",
+    log_format: Annotated[LogFormat, typer.Option(help="One JSON object a line, or text.")] = LogFormat.text,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; what is not done by then is put back."""  # noqa: DOC501 - users read this
+    voice = set_up_logging(log_format)
     if processes > 1:
-        options = {"--queues": queues, "--lease": lease, "--grace": grace}
+        options = {
+            "--queues": queues,
+            "--lease": lease,
+            "--grace": grace,
+            "--metrics-port": metrics_port,
+            "--metrics-host": metrics_host,
+            "--log-format": log_format.value,
+        }
         said = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-        supervisor = Processes([*(modules or []), *said], processes, announce=typer.echo)
+        supervisor = Processes([*(modules or []), *said], processes, announce=voice.tell)
         raise typer.Exit(anyio.run(supervisor.run))
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("jobs").addFilter(Quiet())
     import_actors(modules or [])
     override(lease=lease, grace=grace)
     served = parse_queues(queues) if queues else None
     for doubt in _doubts(lease, served):
-        typer.echo(f"warning: {doubt}", err=True)
-    process = Worker(runtime(), queues=served, announce=typer.echo)
-    anyio.run(serve, process)
+        voice.warn(doubt)
+    database = runtime().database() if metrics_port is not None else None
+    index = int(os.environ.get(INDEX, "0"))
+    metrics, url = open_metrics(metrics_port, host=metrics_host, index=index, database=database)
+    if url is not None:
+        voice.tell(f"metrics at {url}")
+    process = Worker(runtime(), queues=served, announce=voice.tell, metrics=metrics)
+    try:
+        anyio.run(serve, process)
+    finally:
+        metrics.close()
     close()
-    typer.echo("worker stopped")
+    voice.tell("worker stopped")
     if process.threads_left:
         # Their jobs are put back; a thread that went on would run them beside their next attempt.
         sys.stdout.flush()

@@ -26,6 +26,7 @@ from jobs.outcome import Outcome
 from jobs.publishing import Announcement
 from jobs.registry import actors
 from jobs.rows import Job
+from jobs.slots import GlobalLimits
 from jobs.tables import jobs
 from jobs.testing.silence import Silence
 from jobs.testing.standin import StandIn
@@ -56,6 +57,9 @@ class Bench:
             health=health,
             metering=Metering(
                 database, used.nowire().client, provider_limits={}, budgets=used.settings.budgets
+            ),
+            limits=GlobalLimits(
+                self._wire, database, worker_id=self._worker_id, queues={}, limits={}, lease=LEASE
             ),
             worker_id=self._worker_id,
             threads=Threads(THREADS),

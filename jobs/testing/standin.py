@@ -10,11 +10,12 @@ import dramatiq
 from sqlalchemy import Connection, Transaction, select
 
 from aquila.errors import ConfigError
-from jobs.broker import Runtime, install, installed, runtime
+from jobs.broker import install, installed, runtime
 from jobs.database import Database
 from jobs.migrate import prepare
 from jobs.postman import Postman
 from jobs.registry import actors
+from jobs.runtime import Runtime
 from jobs.settings import JobsSettings, read_jobs_settings
 from jobs.sqltypes import db_now
 from jobs.testing.nowire import NOWHERE, NoWire
@@ -78,7 +79,7 @@ class StandIn(Runtime):
             ConfigError: Its tables are missing or not those of this version.
             StorageError: It cannot be reached.
         """
-        with self._lock:
+        with self._database_lock:
             if self._database is None:
                 opened = self._open_database()
                 self._database_id = prepare(opened, own=False)
