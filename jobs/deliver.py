@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -17,11 +17,14 @@ from jobs.errors import BrokerUnavailable, StorageError
 from jobs.middleware import Hooks
 from jobs.registry import ActorSpec, actors
 from jobs.settlement import STORE_AGAIN
-from jobs.threads import in_thread
+from jobs.threads import on_redis, redis_threads
+from jobs.together import Together
 from jobs.wire import Wire
 
 logger = logging.getLogger("jobs")
 
+#: Messages dropped in one go.
+MOST_ACKS = 200
 #: Seconds until a job whose actor is unknown here is offered again, perhaps to a worker that knows it.
 OFFER_AGAIN = 1.0
 
@@ -32,6 +35,7 @@ class Delivery:
     def __init__(self, desk: Desk, wire: Wire) -> None:
         self._desk = desk
         self._wire = wire
+        self._acks = Together(wire.ack, most=MOST_ACKS, limiter=redis_threads)
         self._stopping = False
         self._strangers: set[str] = set()
 
@@ -52,7 +56,7 @@ class Delivery:
                     await self._decline(message, job_id, epoch)
                 else:
                     await self._attempt(message, spec, since, again=again)
-                await self._settle(self._wire.ack, message)
+                await self._settle(self._acks.do, message)
             except StorageError as error:
                 # It may have been committed all the same: only the answer is lost.
                 again = True
@@ -61,7 +65,7 @@ class Delivery:
                 await anyio.sleep(STORE_AGAIN)
             else:
                 return
-        await self._settle(self._wire.give_back, message)
+        await self._settle(self._give_back, message)
 
     async def _attempt(
         self, message: dramatiq.Message[Any], spec: ActorSpec, since: float, *, again: bool
@@ -83,11 +87,14 @@ class Delivery:
         why = f"no worker here knows actor {message.actor_name!r}; run `aquila worker MODULE`"
         await self._desk.writes.write(claims.postpone, job_id, epoch, OFFER_AGAIN, why)
 
+    async def _give_back(self, message: dramatiq.Message[Any]) -> None:
+        await on_redis(self._wire.give_back, message)
+
     async def _settle(
-        self, how: Callable[[dramatiq.Message[Any]], None], message: dramatiq.Message[Any]
+        self, how: Callable[[dramatiq.Message[Any]], Awaitable[None]], message: dramatiq.Message[Any]
     ) -> None:
         try:
-            await in_thread(how, message)
+            await how(message)
         except BrokerUnavailable as error:
             # It comes back when this process is gone, and then finds nothing to claim.
             logger.warning("message %s stays on the wire: %s", message.options["redis_message_id"], error)

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.slots import Slot, Slots
-from jobs.threads import in_thread
+from jobs.threads import on_redis
 from jobs.wire import Wire
 
 logger = logging.getLogger("jobs")
@@ -101,7 +101,7 @@ class Fetcher:
         messages: list[dramatiq.Message[Any]] = []
         try:
             if limit:
-                messages = await in_thread(self._wire.fetch, self._queue_name, limit)
+                messages = await on_redis(self._wire.fetch, self._queue_name, limit)
             if self._paused:
                 messages = await self._put_back(messages)
             for number, message in enumerate(messages):
@@ -118,7 +118,7 @@ class Fetcher:
     async def _put_back(self, messages: list[dramatiq.Message[Any]]) -> list[dramatiq.Message[Any]]:
         for message in messages:
             try:
-                await in_thread(self._wire.give_back, message)
+                await on_redis(self._wire.give_back, message)
             except BrokerUnavailable as error:
                 logger.warning("a message of queue %s goes back later: %s", self._queue_name, error)
         return []

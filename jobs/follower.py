@@ -171,7 +171,9 @@ class Follower:
             return await subscription.read(patience)
         if self._silent:
             busy = await subscription.is_unfinished(fence_key(self._job_id))
-            return await subscription.read(BUSY_WORDS if busy else LAST_WORDS) or await subscription.read_now()
+            return (
+                await subscription.read(BUSY_WORDS if busy else LAST_WORDS) or await subscription.read_now()
+            )
         return await subscription.read_now()
 
     async def _row(self) -> Job:

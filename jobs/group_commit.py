@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import anyio
 from sqlalchemy import Connection
 
 from jobs.database import Database
 from jobs.errors import StorageError
-from jobs.threads import in_thread
+from jobs.together import Together
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,15 +34,11 @@ class _Write:
 
 
 class GroupCommit:
-    """Commits what has gathered while the last commit was under way. One for each event loop.
-
-    There is no task behind it: of those who wait, the first commits for all.
-    """
+    """Commits what has gathered while the last commit was under way. One for each event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[_Write] = []
-        self._turn = anyio.Lock()
+        self._writes = Together(self._commit, most=MOST)
 
     async def write(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -58,19 +53,13 @@ class GroupCommit:
             ConfigError: Its tables are missing.
         """
         write = _Write(lambda connection: work(connection, *args, **kwargs))
-        self._waiting.append(write)
-        with anyio.CancelScope(shield=True):
-            while not write.done:
-                async with self._turn:
-                    if not write.done:
-                        batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                        await in_thread(self._commit, batch)
+        await self._writes.do(write)
         if write.error is not None:
             raise write.error
         value: T = write.value
         return value
 
-    def _commit(self, batch: list[_Write]) -> None:
+    def _commit(self, batch: Sequence[_Write]) -> None:
         if len(batch) > 1:
             try:
                 values = self._database.write(_run_all, batch)
@@ -94,5 +83,5 @@ class GroupCommit:
             write.end(error=error)
 
 
-def _run_all(connection: Connection, batch: list[_Write]) -> list[Any]:
+def _run_all(connection: Connection, batch: Sequence[_Write]) -> list[Any]:
     return [write.work(connection) for write in batch]

@@ -17,6 +17,7 @@ from jobs.broker import runtime
 from jobs.claims import WAITS
 from jobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultTimeout
 from jobs.live import end_stream, forget_stream
+from jobs.queues import paused_since
 from jobs.relay import hand_over
 from jobs.rows import Job
 from jobs.tables import State
@@ -208,5 +209,7 @@ def _outcome(job: Job) -> Any:
 
 
 def _why_nobody(connection: Connection, job: Job) -> str | None:
+    if job.queue_name in paused_since(connection):
+        return f"the queue {job.queue_name!r} is paused; run `aquila queues resume {job.queue_name}`"
     nobody = census.serves(census.alive(connection), job.queue_name, job.actor_name)
     return nobody or job.metadata.get(WAITS)

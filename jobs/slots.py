@@ -14,7 +14,7 @@ import anyio
 from jobs.database import Database
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.slot_store import SlotStore
-from jobs.threads import in_thread
+from jobs.threads import on_redis
 from jobs.wire import Wire
 
 logger = logging.getLogger("jobs")
@@ -65,7 +65,7 @@ class Slots:
         names = self._free[:wanted]
         if not names:
             return []
-        count = await in_thread(self._store.acquire, names)
+        count = await on_redis(self._store.acquire, names)
         taken = [Slot(name) for name in names[:count]]
         self._free = self._free[count:]
         self._held |= {slot.name: slot for slot in taken}
@@ -82,7 +82,7 @@ class Slots:
             BrokerUnavailable: Redis does not answer.
             StorageError: The rows are to be asked, and the database failed.
         """
-        slot.bound = await in_thread(self._store.bind, slot.name, slot.job)
+        slot.bound = await on_redis(self._store.bind, slot.name, slot.job)
         return slot.bound
 
     async def give_back(self, slots: Sequence[Slot], *, wake: bool) -> None:
@@ -92,7 +92,7 @@ class Slots:
         try:
             async with self._turn:
                 members = [member for slot in slots for member in slot.members]
-                await in_thread(lambda: self._store.release(members, wake=wake))
+                await on_redis(lambda: self._store.release(members, wake=wake))
         except BrokerUnavailable as error:
             logger.warning("slots of the fleet are free after a lease: %s", error)
         finally:
@@ -112,7 +112,7 @@ class Slots:
             if not members:
                 return True
             try:
-                await in_thread(self._store.renew, members)
+                await on_redis(self._store.renew, members)
             except BrokerUnavailable as error:
                 logger.warning("slots of the fleet could not be renewed: %s", error)
                 return False

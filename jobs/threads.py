@@ -16,18 +16,41 @@ from anyio.lowlevel import RunVar
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-#: Threads of one event loop that wait for the database or for Redis; the actors' own threads are no part of them.
-OWN_THREADS = 8
-_LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("aquila_own_threads")
+#: Threads of one event loop that wait for the database, and for Redis; the actors' own threads are no part of them. Apart,
+#: because leases must be renewed while Redis hangs.
+DATABASE_THREADS, REDIS_THREADS = 6, 6
+_FOR_DATABASE: RunVar[anyio.CapacityLimiter] = RunVar("aquila_database_threads")
+_FOR_REDIS: RunVar[anyio.CapacityLimiter] = RunVar("aquila_redis_threads")
 
 
-async def in_thread(function: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Run a call that blocks on the database or on Redis. Cancelling waits for it."""
-    limiter = _LIMITER.get(None)
+def database_threads() -> anyio.CapacityLimiter:
+    """Give the running loop's threads for the database."""
+    return _limiter(_FOR_DATABASE, DATABASE_THREADS)
+
+
+def redis_threads() -> anyio.CapacityLimiter:
+    """Give the running loop's threads for Redis."""
+    return _limiter(_FOR_REDIS, REDIS_THREADS)
+
+
+async def in_thread(
+    function: Callable[[*Ts], T], *args: *Ts, limiter: Callable[[], anyio.CapacityLimiter] | None = None
+) -> T:
+    """Run a call that blocks on the database, or with another `limiter` on something else. Cancelling waits for it."""
+    return await to_thread.run_sync(function, *args, limiter=(limiter or database_threads)())
+
+
+async def on_redis(function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run a call that blocks on Redis. Cancelling waits for it."""
+    return await in_thread(function, *args, limiter=redis_threads)
+
+
+def _limiter(kept: RunVar[anyio.CapacityLimiter], threads: int) -> anyio.CapacityLimiter:
+    limiter = kept.get(None)
     if limiter is None:
-        limiter = anyio.CapacityLimiter(OWN_THREADS)
-        _LIMITER.set(limiter)
-    return await to_thread.run_sync(function, *args, limiter=limiter)
+        limiter = anyio.CapacityLimiter(threads)
+        kept.set(limiter)
+    return limiter
 
 
 class Threads:

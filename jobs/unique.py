@@ -47,9 +47,12 @@ def take_key(connection: Connection, key: str, job_id: str, seconds: float) -> s
     insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     until = db_now(seconds) if seconds else None
     added = connection.execute(
-        insert(unique_keys).values(key=key, job_id=job_id, until=until).on_conflict_do_nothing()
+        insert(unique_keys)
+        .values(key=key, job_id=job_id, until=until)
+        .on_conflict_do_nothing()
+        .returning(unique_keys.c.key)
     )
-    if added.rowcount == 1:
+    if added.first() is not None:
         return job_id
     # Each a statement of its own: on PostgreSQL it sees what the transaction that was waited for has committed.
     known = connection.execute(select(unique_keys).where(unique_keys.c.key == key).with_for_update()).first()

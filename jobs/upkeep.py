@@ -14,7 +14,7 @@ from jobs.lease import Health
 from jobs.live import end_stream
 from jobs.metrics import Metrics
 from jobs.runtime import Runtime
-from jobs.threads import in_thread
+from jobs.threads import on_redis
 
 logger = logging.getLogger("jobs")
 
@@ -51,7 +51,7 @@ class Upkeep:
     async def _repeat(self, seconds: float, step: Callable[[], None]) -> None:
         while True:
             try:
-                await in_thread(step)
+                await on_redis(step)
             except StorageError as error:
                 self._health.failed()
                 logger.warning("%s", error)
@@ -62,7 +62,7 @@ class Upkeep:
 
     async def _revive(self) -> None:
         try:
-            await in_thread(self._runtime.revive)
+            await on_redis(self._runtime.revive)
         except BrokerUnavailable as error:
             logger.warning("%s", error)
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis
 from dramatiq.errors import DecodeError
 
 from jobs.errors import BrokerUnavailable
@@ -104,24 +105,41 @@ class Wire:
             BrokerUnavailable: Redis does not answer.
         """
         found: list[dramatiq.Message[Any]] = []
-        with self.translated():
-            for priority in PRIORITIES:
-                if len(found) < limit:
-                    name = queue_of(queue_name, priority)
-                    found += _decoded(self.broker.do_fetch(name, limit - len(found)))
-                    self._taken.update(message.options["redis_message_id"] for message in found)
+        try:
+            with self.translated():
+                for priority in PRIORITIES:
+                    if len(found) < limit:
+                        name = queue_of(queue_name, priority)
+                        found += _decoded(self.broker.do_fetch(name, limit - len(found)))
+        except BrokerUnavailable:
+            # Those that came are taken all the same; nobody else would ever get them.
+            if not found:
+                raise
+        self._taken.update(message.options["redis_message_id"] for message in found)
         return found
 
-    def ack(self, message: dramatiq.Message[Any]) -> None:
-        """Drop a message that this process has taken.
+    def ack(self, messages: Sequence[dramatiq.Message[Any]]) -> None:
+        """Drop messages that this process has taken.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        redis_id = message.options["redis_message_id"]
-        self._taken.discard(redis_id)
+        self._taken.difference_update(message.options["redis_message_id"] for message in messages)
         with self.translated():
-            self.broker.do_ack(message.queue_name, redis_id)
+            if len(messages) == 1:
+                self.broker.do_ack(messages[0].queue_name, messages[0].options["redis_message_id"])
+                return
+            pipe = self.client.pipeline(transaction=False)
+            for message in messages:
+                self._ack_in(pipe, message)
+            pipe.execute()
+
+    def _ack_in(self, pipe: Any, message: dramatiq.Message[Any]) -> None:
+        # What `do_ack` sends, which knows no pipelines.
+        broker, redis_id = self.broker, message.options["redis_message_id"]
+        facts = ("ack", current_millis(), message.queue_name, broker.broker_id)
+        limits = (broker.heartbeat_timeout, broker.dead_message_ttl, 0, broker._max_unpack_size())  # type: ignore[no-untyped-call]  # noqa: SLF001
+        broker.scripts["dispatch"](args=[*facts, *limits, redis_id], keys=[broker.namespace], client=pipe)
 
     def give_back(self, message: dramatiq.Message[Any]) -> None:
         """Put a message back that this process has taken and not begun.

@@ -140,7 +140,7 @@ def test_what_was_sent_twice_and_is_done_by_then_runs_once(database: Database, w
     relay.relay(database, wire)
     message = wire.fetch("default", 1)[0]
     claim(database, job)
-    wire.ack(message)
+    wire.ack([message])
 
     relay.hand_over(database, wire, [job])
 

@@ -57,7 +57,7 @@ def test_a_message_that_is_being_seen_to_stays_where_it_is(wire: Wire) -> None:
         wire.reclaim(["default"])
     assert wire.fetch("default", 1) == []
 
-    wire.ack(taken[0])
+    wire.ack([taken[0]])
     for _ in range(3):
         wire.reclaim(["default"])
     assert wire.fetch("default", 1) == []

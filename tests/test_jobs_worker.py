@@ -311,7 +311,7 @@ async def test_a_message_that_redis_lost_alone_is_found_missing() -> None:
     assert wire.was_emptied()
     handle = add.send(1, 2)
     for message in wire.fetch("default", 10):
-        wire.ack(message)
+        wire.ack([message])
 
     async with working():
         assert await handle.aresult(timeout=10) == 3

@@ -25,6 +25,7 @@ _EXTRAS = {
     "cassettes": ("yaml", "vcr"),
     "jobs": ("dramatiq", "redis", "sqlalchemy", "alembic"),
     "web": ("starlette",),
+    "metrics": ("prometheus_client",),
     "otel": ("opentelemetry",),
 }
 #: Seconds an API gets to show that it is there.

@@ -53,7 +53,7 @@ class NoWire(Wire):
         """Give nothing."""
         return []
 
-    def ack(self, message: dramatiq.Message[Any]) -> None:
+    def ack(self, messages: Sequence[dramatiq.Message[Any]]) -> None:
         """Do nothing."""
 
     def give_back(self, message: dramatiq.Message[Any]) -> None:
