@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
-from itertools import groupby
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -15,30 +14,57 @@ import redis
 from jobs.claims import Claim
 from jobs.errors import StorageError
 from jobs.live import (
-    APPEND,
+    APPEND_ALL,
+    APPENDED,
     FRAGMENTS,
     LOST,
+    REFUSED,
+    SAFETY_TTL,
     STALE,
     TOTALS,
+    Append,
     Entry,
+    Fragments,
+    Source,
     Terminal,
-    append_args,
+    append_all_args,
     compact_args,
 )
 from jobs.snapshot import COMPACT
 
 logger = logging.getLogger("jobs")
 
-#: Seconds that fragments wait for one another.
-INTERVAL = 0.025
+#: Seconds that fragments wait for one another: with few streams, for each stream that waits, and at most. What is sent
+#: together is cheaper, which matters only where there is much.
+INTERVAL, FOR_EACH, LONGEST = 0.025, 0.0001, 0.04
 #: Seconds that a channel may be sent too early, together with others. All at once would make the last one wait for all.
 SPREAD = 0.01
+#: Seconds between two commands, however urgent.
+GAP = 0.004
+#: Streams in one command: Redis does nothing else meanwhile, and this takes it about a millisecond.
+AT_ONCE = 256
 #: Seconds to leave Redis alone after it did not answer.
 PAUSE = 0.5
+#: Seconds after which the time that a stream is kept is set anew.
+KEEP_EVERY = 3_600.0
 
 
 class Channel:
     """One attempt's way into its job's stream. Writing never waits and never fails."""
+
+    __slots__ = (
+        "_begun",
+        "_notify",
+        "_spoken",
+        "answer",
+        "ending",
+        "held",
+        "kept_until",
+        "lost",
+        "opened",
+        "pending",
+        "stale",
+    )
 
     def __init__(self, held: Claim, notify: Callable[[Channel, bool], None]) -> None:
         self.held = held
@@ -47,55 +73,84 @@ class Channel:
         #: What has to be said again because Redis lost it, or was never told.
         self.lost = False
         self.opened = False
-        self.pending: list[Entry] = []
+        self.pending: list[Entry | Fragments] = []
+        #: The event that ends the stream, once it is known.
+        self.ending: Entry | None = None
+        #: What Redis answered last.
+        self.answer: int | None = None
+        #: Until when the stream is known to be kept, on the writer's clock.
+        self.kept_until = 0.0
         self._notify = notify
-        #: The fragments of the answers, in the order in which they came.
-        self._chunks: list[dict[str, Any]] = []
-        #: What has been begun to be said.
-        self._begun: set[tuple[str, Any, Any]] = set()
+        #: The texts of the answers, in the order in which they came; each run's that follow one another under its name.
+        self._spoken: list[tuple[str | None, list[str]]] = []
+        #: What has been begun to be said. Most attempts of a worker wait, and an empty set is three times as large.
+        self._begun: dict[Source, None] = {}
 
     @property
     def text(self) -> str:
         """The text of the attempt so far: what its runs said, in the order in which it came."""
-        return "".join([data["text"] for data in self._chunks])
+        return "".join([text for _, texts in self._spoken for text in texts])
 
     def append(self, type_: str, data: dict[str, Any]) -> None:
         """Add an event. The first of its kind goes out at once, further fragments in batches."""
+        if type_ in FRAGMENTS:
+            self.add_text((type_, data.get("run"), data.get("call_id")), data["text"])
+            return
         entry = Entry(type_, self.held.job.attempt, data)
-        if type_ == "chunk":
-            self._chunks.append(data)
         urgent = True
-        if type_ in FRAGMENTS or type_ in TOTALS:
-            urgent = entry.source not in self._begun
-            self._begun.add(entry.source)
         if type_ in TOTALS:
+            urgent = self._begins(entry.source)
             self.pending = [known for known in self.pending if known.source != entry.source]
-        if not (self.pending and self.pending[-1].absorb(entry)):
-            self.pending.append(entry)
+        self.pending.append(entry)
         self._notify(self, urgent)
 
-    def take(self) -> list[Entry]:
+    def add_text(self, source: Source, text: str) -> None:
+        """Add a fragment. There is one for each token, so what nearly all of them need stays free of calls.
+
+        Args:
+            source: What it is a piece of.
+            text: The piece.
+        """
+        if source[0] == "chunk":
+            spoken = self._spoken
+            if spoken and spoken[-1][0] == source[1]:
+                spoken[-1][1].append(text)
+            else:
+                spoken.append((source[1], [text]))
+        pending = self.pending
+        if pending:
+            last = pending[-1]
+            if type(last) is Fragments and last.source == source:
+                # It is waited for already.
+                last.texts.append(text)
+                return
+        pending.append(Fragments(source, self.held.job.attempt, [text]))
+        self._notify(self, self._begins(source))
+
+    def take(self) -> list[Entry | Fragments]:
         """Take what is to be sent next: the pending events, behind a new beginning if readers need one."""
         entries, self.pending = self.pending, []
+        if self.ending is not None:
+            entries.append(self.ending)
+        if self.opened and not self.lost:
+            return entries
         attempt = self.held.job.attempt
         begin = Entry("attempt", attempt, {"attempt": attempt})
         if not self.lost:
-            return entries if self.opened else [begin, *entries]
+            return [begin, *entries]
         # All of the text is said again, so that a reader who starts over misses none and reads none twice.
-        return [begin, *self._all_chunks(), *(entry for entry in entries if entry.type != "chunk")]
+        again = [Fragments(("chunk", run, None), attempt, texts) for run, texts in self._spoken]
+        return [begin, *again, *(entry for entry in entries if entry.source[0] != "chunk")]
 
-    def _all_chunks(self) -> list[Entry]:
-        attempt = self.held.job.attempt
-        runs = groupby(self._chunks, key=lambda data: data.get("run"))
-        named = ((run, "".join([data["text"] for data in chunks])) for run, chunks in runs)
-        return [
-            Entry("chunk", attempt, {"text": text} if run is None else {"run": run, "text": text})
-            for run, text in named
-        ]
+    def _begins(self, source: Source) -> bool:
+        begins = source not in self._begun
+        if begins:
+            self._begun[source] = None
+        return begins
 
 
 class LiveWriter:
-    """Sends the channels' events: in one pipeline for all that are due, each channel's 25 ms after they came."""
+    """Sends the channels' events: in one command for all that are due, each channel's 25 to 40 ms after they came."""
 
     def __init__(
         self,
@@ -115,10 +170,11 @@ class LiveWriter:
         """
         self._client = client
         self._is_held = is_held
-        self._ttl = ttl
+        self._ttl = max(1, int(ttl))
         self._clock = clock
         #: Channels with something to send, and when it is due.
         self._dirty: dict[Channel, float] = {}
+        self._sent = -math.inf
         self._work = anyio.Event()
         self._hurry = anyio.Event()
         self._sending = anyio.Lock()
@@ -143,6 +199,8 @@ class LiveWriter:
                 continue
             with anyio.move_on_after(max(0.0, min(self._dirty.values()) - self._clock())):
                 await self._hurry.wait()
+            if (gap := self._sent + GAP - self._clock()) > 0:
+                await anyio.sleep(gap)
             sent = await self.send_due()
             if self._dirty:
                 self._work.set()
@@ -157,23 +215,6 @@ class LiveWriter:
         """Send all that is pending; False if Redis did not answer, and then it is said again later."""
         return await self._send(math.inf)
 
-    async def _send(self, until: float) -> bool:
-        async with self._sending:
-            channels = [channel for channel, due in self._dirty.items() if due <= until]
-            for channel in channels:
-                del self._dirty[channel]
-            batch = [
-                (channel, args) for channel in channels if (args := await self._next(channel)) is not None
-            ]
-            try:
-                answers = await APPEND.arun_all(self._client, [args for _, args in batch])
-            except (redis.RedisError, OSError) as error:
-                logger.warning("live events wait: %s", error)
-                answers = [error] * len(batch)
-            for (channel, _), answer in zip(batch, answers, strict=True):
-                self._take_answer(channel, answer)
-        return not any(isinstance(answer, Exception) for answer in answers)
-
     async def end(self, channel: Channel, terminal: Terminal, data: dict[str, Any]) -> None:
         """Send what is pending and the event that ends the stream, and join its fragments for late readers.
 
@@ -184,29 +225,95 @@ class LiveWriter:
             terminal: How the job ended.
             data: What to say of it.
         """
-        async with self._sending:
-            self._dirty.pop(channel, None)
-            if channel.stale:
-                return
-            try:
-                if await self._append_end(channel, terminal, data) == LOST:
-                    # Redis was emptied since the last append. The outcome is stored, so nobody else can have had the
-                    # job, and all of it is said again.
-                    channel.lost = True
-                    await self._append_end(channel, terminal, data)
-            except (redis.RedisError, OSError) as error:
-                logger.warning(
-                    "job %s: readers learn its end from the row: %s", channel.held.job.job_id, error
-                )
-                return
-        await self._compact(channel)
+        channel.ending = Entry(terminal, channel.held.job.attempt, data)
+        # Redis may have been emptied since the last append. The outcome is stored, so nobody else can have had the job,
+        # and all of it is said again.
+        for _ in range(2):
+            self._notify(channel, True)
+            # Whoever is the first of those that end now sends for all of them.
+            await self._send(self._clock())
+            if channel.answer != LOST:
+                break
+        if channel.answer == APPENDED:
+            await self._compact(channel)
 
-    async def _append_end(self, channel: Channel, terminal: Terminal, data: dict[str, Any]) -> int:
-        job = channel.held.job
+    async def _send(self, until: float) -> bool:
+        async with self._sending:
+            due = [channel for channel, at in self._dirty.items() if at <= until]
+            for channel in due:
+                del self._dirty[channel]
+            if not due:
+                return True
+            self._sent = self._clock()
+            ready = [channel for channel in due if not channel.lost or await self._may_go_on(channel)]
+            answers = [
+                answer
+                for start in range(0, len(ready), AT_ONCE)
+                for answer in await self._append(ready[start : start + AT_ONCE])
+            ]
+        return REFUSED not in answers
+
+    async def _append(self, channels: Sequence[Channel]) -> list[int]:
+        answers = [REFUSED] * len(channels)
+        appends = [self._next(channel) for channel in channels]
+        try:
+            answers = [int(a) for a in await APPEND_ALL.arun(self._client, append_all_args(appends))]
+        except (redis.RedisError, OSError) as error:
+            logger.warning("live events wait: %s", error)
+        finally:
+            # A cancel too leaves it open what Redis was told.
+            for channel, answer in zip(channels, answers, strict=True):
+                self._take_answer(channel, answer)
+        return answers
+
+    def _next(self, channel: Channel) -> Append:
+        job, ends = channel.held.job, channel.ending is not None
         opens = channel.lost or not channel.opened
-        entries = [*channel.take(), Entry(terminal, job.attempt, data)]
-        args = append_args(job.job_id, job.epoch, entries, opens=opens, ends=True, ttl=self._ttl)
-        return int(await APPEND.arun(self._client, args))
+        ttl = self._ttl if ends else 0
+        if not ends and (opens or self._sent >= channel.kept_until):
+            ttl, channel.kept_until = SAFETY_TTL, self._sent + KEEP_EVERY
+        return Append(job.job_id, job.epoch, channel.take(), opens, ends, ttl)
+
+    def _take_answer(self, channel: Channel, answer: int) -> None:
+        channel.answer = answer
+        if answer == STALE:
+            channel.stale = True
+            channel.pending.clear()
+        elif answer == APPENDED:
+            channel.opened, channel.lost = True, False
+        else:
+            channel.lost = True
+            if channel.ending is None:
+                self._notify(channel, False)
+            elif answer == REFUSED:
+                logger.warning("job %s: readers learn its end from the row", channel.held.job.job_id)
+
+    def _notify(self, channel: Channel, urgent: bool) -> None:  # noqa: FBT001 - a callback of one use
+        if channel.stale:
+            channel.pending.clear()
+            return
+        if not self._dirty:
+            self._work.set()
+        now = self._clock()
+        if urgent:
+            self._dirty[channel] = now
+            self._hurry.set()
+        else:
+            self._dirty.setdefault(channel, now + waiting_time(len(self._dirty)))
+
+    async def _may_go_on(self, channel: Channel) -> bool:
+        """Ask the row: Redis was flushed, replaced or away. That is no lost lease, but it may be one."""
+        if channel.ending is not None:
+            return True
+        try:
+            channel.stale = not await self._is_held(channel.held)
+        except StorageError as error:
+            logger.warning("job %s: live events wait for the row: %s", channel.held.job.job_id, error)
+            self._notify(channel, False)
+            return False
+        if channel.stale:
+            channel.pending.clear()
+        return not channel.stale
 
     async def _compact(self, channel: Channel) -> None:
         try:
@@ -214,41 +321,7 @@ class LiveWriter:
         except (redis.RedisError, OSError) as error:
             logger.warning("job %s: its live stream stays in pieces: %s", channel.held.job.job_id, error)
 
-    def _notify(self, channel: Channel, urgent: bool) -> None:  # noqa: FBT001 - a callback of one use
-        if channel.stale:
-            channel.pending.clear()
-            return
-        now = self._clock()
-        if urgent:
-            self._dirty[channel] = now
-            self._hurry.set()
-        else:
-            self._dirty.setdefault(channel, now + INTERVAL)
-        self._work.set()
 
-    async def _next(self, channel: Channel) -> list[Any] | None:
-        # Redis was flushed, replaced or away. That is no lost lease, but it may be one: the row knows.
-        if channel.lost and not await self._still_held(channel):
-            return None
-        job = channel.held.job
-        opens = channel.lost or not channel.opened
-        return append_args(job.job_id, job.epoch, channel.take(), opens=opens)
-
-    async def _still_held(self, channel: Channel) -> bool:
-        try:
-            channel.stale = not await self._is_held(channel.held)
-        except StorageError as error:
-            logger.warning("job %s: live events wait for the row: %s", channel.held.job.job_id, error)
-            self._notify(channel, False)
-            return False
-        return not channel.stale
-
-    def _take_answer(self, channel: Channel, answer: Any) -> None:
-        if answer == STALE:
-            channel.stale = True
-            channel.pending.clear()
-        elif answer == LOST or isinstance(answer, Exception):
-            channel.lost = True
-            self._notify(channel, False)
-        else:
-            channel.opened, channel.lost = True, False
+def waiting_time(streams: int) -> float:
+    """Give the seconds that fragments wait for one another while so many streams have something to say."""
+    return min(LONGEST, max(INTERVAL, FOR_EACH * streams))

@@ -7,8 +7,10 @@ stream as in the row, and nothing follows the event that ends an attempt's strea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
 
 from jobs.redis_client import Script
 from jobs.rows import Job
@@ -21,22 +23,45 @@ SAFETY_TTL = 86_400
 TERMINAL = ("done", "failed", "cancelled")
 Terminal = Literal["done", "failed", "cancelled"]
 
-#: Answers of `APPEND`.
-APPENDED, STALE, LOST = 1, 0, -1
+#: Answers of `APPEND`, and of `APPEND_ALL` for each stream; only that knows `REFUSED`, of a key that is no stream.
+APPENDED, STALE, LOST, REFUSED = 1, 0, -1, -2
 
+_APPEND = """
+local function append(stream, fence, epoch, opens, ends, ttl, said, first)
+  local known = redis.call('HMGET', fence, 'e', 'ended')
+  local current = tonumber(known[1] or '-1')
+  if current > epoch or (current == epoch and known[2] == '1') then return 0 end
+  if current < epoch and opens == 0 then return -1 end
+  if current < epoch or ends == 1 then redis.call('HSET', fence, 'e', epoch, 'ended', ends) end
+  for i = first, #said, 2 do redis.call('XADD', stream, '*', said[i], said[i + 1]) end
+  if ttl > 0 then
+    redis.call('EXPIRE', stream, ttl)
+    redis.call('EXPIRE', fence, ttl)
+  end
+  return 1
+end
+"""
 #: KEYS: the stream, its fence. ARGV: epoch, opens, ends, seconds to keep it, then kind and `ATTEMPT JSON` of each event.
 APPEND = Script(
-    """
-local epoch = tonumber(ARGV[1])
-local known = redis.call('HMGET', KEYS[2], 'e', 'ended')
-local current = tonumber(known[1] or '-1')
-if current > epoch or (current == epoch and known[2] == '1') then return 0 end
-if current < epoch and ARGV[2] == '0' then return -1 end
-redis.call('HSET', KEYS[2], 'e', epoch, 'ended', ARGV[3])
-for i = 5, #ARGV, 2 do redis.call('XADD', KEYS[1], '*', ARGV[i], ARGV[i + 1]) end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
-return 1
+    _APPEND
+    + """
+local n = {}
+for i = 1, 4 do n[i] = tonumber(ARGV[i]) end
+return append(KEYS[1], KEYS[2], n[1], n[2], n[3], n[4], ARGV, 5)
+"""
+)
+#: The same for many streams, because sending a command costs more than running it. KEYS: a stream and its fence, for each.
+#: ARGV: a list in MessagePack of what `APPEND` gets, for each.
+APPEND_ALL = Script(
+    _APPEND
+    + """
+local answers = {}
+for n, one in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local ran, answer =
+    pcall(append, KEYS[2 * n - 1], KEYS[2 * n], one[1], one[2], one[3], one[4], one[5], 1)
+  answers[n] = ran and answer or -2
+end
+return answers
 """
 )
 #: Events that carry a piece of something longer: pieces of one thing that wait together become one.
@@ -44,9 +69,14 @@ FRAGMENTS = frozenset({"chunk", "reasoning_chunk", "tool_call_chunk"})
 #: Events that tell all there is so far, so that a newer one makes an older one useless.
 TOTALS = frozenset({"partial", "usage_update"})
 
+#: What an event is a piece of: its kind, its run, and the call whose arguments it brings.
+Source: TypeAlias = tuple[str, str | None, str | None]
+
+_json = json.JSONEncoder(default=str).encode
+
 
 class Entry:
-    """One event on its way into a stream. The text of a fragment is the last thing in `data`."""
+    """One event on its way into a stream."""
 
     __slots__ = ("attempt", "data", "source", "type")
 
@@ -54,21 +84,56 @@ class Entry:
         self.type = type_
         self.attempt = attempt
         self.data = data
-        #: What the event is a piece of: its kind, its run, and the call whose arguments it brings.
-        self.source = (type_, data.get("run"), data.get("call_id"))
+        self.source: Source = (type_, data.get("run"), data.get("call_id"))
 
-    def absorb(self, later: Entry) -> bool:
-        """Take a further fragment of the same thing into this entry; False if it is something else."""
-        if self.type not in FRAGMENTS or later.source != self.source:
-            return False
-        self.data = {**self.data, "text": self.data["text"] + later.data["text"]}
-        return True
+    def said(self) -> str:
+        """Give it as the stream has it, behind its kind."""
+        return f"{self.attempt} {_json(self.data)}"
+
+
+class Fragments:
+    """Pieces of one thing that wait together, which become one event. There is one for each few tokens."""
+
+    __slots__ = ("attempt", "source", "texts")
+
+    def __init__(self, source: Source, attempt: int, texts: list[str]) -> None:
+        self.source = source
+        self.attempt = attempt
+        #: To be added to.
+        self.texts = texts
+
+    @property
+    def type(self) -> str:
+        """Their kind."""
+        return self.source[0]
+
+    def said(self) -> str:
+        """Give them as the stream has them, behind their kind; the text comes last, see `jobs.snapshot`."""
+        _, run, call_id = self.source
+        named = "" if run is None else f'"run": {_json(run)}, '
+        if call_id is not None:
+            named += f'"call_id": {_json(call_id)}, '
+        return f'{self.attempt} {{{named}"text": {_json("".join(self.texts))}}}'
+
+
+class Append(NamedTuple):
+    """What one attempt adds to its stream."""
+
+    job_id: str
+    epoch: int
+    said: Sequence[Entry | Fragments]
+    #: Whether the attempt takes the stream over from earlier ones.
+    opens: bool = False
+    #: Whether nothing may follow at this epoch.
+    ends: bool = False
+    #: Seconds the stream is kept from now on; 0 leaves it as it was.
+    ttl: int = SAFETY_TTL
 
 
 def append_args(
     job_id: str,
     epoch: int,
-    entries: Iterable[Entry],
+    entries: Iterable[Entry | Fragments],
     *,
     opens: bool = False,
     ends: bool = False,
@@ -84,18 +149,22 @@ def append_args(
         ends: Whether nothing may follow at this epoch.
         ttl: Seconds the stream is kept from now on.
     """
-    args: list[Any] = [
-        2,
-        stream_key(job_id),
-        fence_key(job_id),
-        epoch,
-        int(opens),
-        int(ends),
-        max(1, int(ttl)),
-    ]
-    for entry in entries:
-        args += [entry.type, f"{entry.attempt} {json.dumps(entry.data, default=str)}"]
-    return args
+    keys = [stream_key(job_id), fence_key(job_id)]
+    return [2, *keys, epoch, int(opens), int(ends), max(1, int(ttl)), *_flat(entries)]
+
+
+def append_all_args(appends: Iterable[Append]) -> list[Any]:
+    """Give the number of keys, the keys and the argument with which `APPEND_ALL` does what each of `appends` says."""
+    keys: list[str] = []
+    each = []
+    for job_id, epoch, entries, opens, ends, ttl in appends:
+        keys += (stream_key(job_id), fence_key(job_id))
+        each.append((epoch, int(opens), int(ends), ttl, _flat(entries)))
+    return [len(keys), *keys, msgspec.msgpack.encode(each)]
+
+
+def _flat(entries: Iterable[Entry | Fragments]) -> list[str]:
+    return [word for entry in entries for word in (entry.source[0], entry.said())]
 
 
 def compact_args(job_id: str, epoch: int) -> list[Any]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +12,6 @@ from pydantic import BaseModel
 import aquila
 import jobs
 from aquila.retry import Retry
-from aquila.tools.ledger import recording
-from jobs import rows
-from jobs.broker import runtime
-from jobs.claims import Claim
-from jobs.context import current, running
-from jobs.reattach import Responses
-from jobs.steps import Steps, ToolLedger
 
 QUICK = Retry(min_backoff=0.001, max_backoff=0.001)
 
@@ -29,19 +19,6 @@ QUICK = Retry(min_backoff=0.001, max_backoff=0.001)
 class Receipt(BaseModel):
     order: str
     cents: int
-
-
-@asynccontextmanager
-async def remembering() -> AsyncIterator[jobs.JobContext]:
-    """Remember as the runner does around every actor."""
-    context = current()
-    database = runtime().database()
-    job = await database.aread(rows.get, context.id)
-    assert job.worker_id is not None
-    steps = Steps(database, Claim(job, job.worker_id))
-    async with Responses(steps):
-        with recording(ToolLedger(steps)), running(replace(context, once=steps.once)):
-            yield current()
 
 
 def note(path: str, word: str) -> int:
@@ -58,22 +35,22 @@ async def charge(path: str, order: str) -> Receipt:
 @jobs.actor(backoff=0.02, max_attempts=3)
 async def sell(path: str, order: str) -> list[Any]:
     """Charge, then fail until the third attempt."""
-    async with remembering() as job:
-        receipt = await job.step("charge", charge, path, order)
-        sent = await job.step("send", note, path, f"send {order}")
-        if job.attempt < 3:
-            raise ValueError("the printer is off")
-        return [receipt, sent, job.attempt]
+    job = jobs.current()
+    receipt = await job.step("charge", charge, path, order)
+    sent = await job.step("send", note, path, f"send {order}")
+    if job.attempt < 3:
+        raise ValueError("the printer is off")
+    return [receipt, sent, job.attempt]
 
 
 @jobs.actor(backoff=0.02, max_attempts=3)
 async def sell_and_hold(path: str, order: str) -> Any:
     """Charge, and hold until the file `path.go` is there."""
-    async with remembering() as job:
-        receipt = await job.step("charge", charge, path, order)
-        while not await anyio.Path(f"{path}.go").exists():  # noqa: ASYNC110 - it belongs to another process
-            await anyio.sleep(0.01)
-        return receipt
+    job = jobs.current()
+    receipt = await job.step("charge", charge, path, order)
+    while not await anyio.Path(f"{path}.go").exists():  # noqa: ASYNC110 - it belongs to another process
+        await anyio.sleep(0.01)
+    return receipt
 
 
 @jobs.actor(backoff=0.02, max_attempts=3)
@@ -86,8 +63,8 @@ async def sell_in_a_thread(path: str, order: str) -> Any:
         held.wait(0.3)
         return count
 
-    async with remembering() as job:
-        return await job.step("charge", slow)
+    job = jobs.current()
+    return await job.step("charge", slow)
 
 
 @jobs.actor(backoff=0.02, max_attempts=3)
@@ -102,20 +79,20 @@ async def assist(url: str, path: str) -> str:
     def look() -> str:
         return f"look number {note(path, 'look')}"
 
-    async with remembering() as job:
-        answer = await aquila.ask("sell it", tools=[pay, look], model="m", base_url=url, endpoint="chat")
-        if job.attempt < 2:
-            raise ValueError("the printer is off")
-        return answer.text
+    job = jobs.current()
+    answer = await aquila.ask("sell it", tools=[pay, look], model="m", base_url=url, endpoint="chat")
+    if job.attempt < 2:
+        raise ValueError("the printer is off")
+    return answer.text
 
 
 @jobs.actor(backoff=0.02, max_attempts=3)
 async def research(url: str, fail_until: int = 0) -> str:
     """Ask in the background; fail once the answer is there, until an attempt."""
-    async with remembering() as job:
-        answer = await aquila.ask(
-            "find out", model="m", base_url=url, endpoint="responses", background=True, retry=QUICK
-        )
-        if job.attempt < fail_until:
-            raise ValueError("the printer is off")
-        return answer.text
+    job = jobs.current()
+    answer = await aquila.ask(
+        "find out", model="m", base_url=url, endpoint="responses", background=True, retry=QUICK
+    )
+    if job.attempt < fail_until:
+        raise ValueError("the printer is off")
+    return answer.text
