@@ -32,8 +32,10 @@ async def main(words: tuple[str, ...]) -> int:
     with TemporaryDirectory() as folder, anyio.move_on_after(_LIMIT) as scope:
         async with served(Path(folder)) as urls:
             for scenario in chosen:
+                started = time.monotonic()
                 rows = await play(scenario, urls[scenario.scheme], Path(folder))
-                print("\n".join(table(scenario, rows)), flush=True)
+                print("\n".join(table(scenario, rows)))
+                print(f"  {time.monotonic() - started:.0f} s", flush=True)
                 broken |= any(row.trouble.startswith("FAILED") for row in rows.values())
     if scope.cancelled_caught:
         print(f"\nstopped after {_LIMIT:g} s with scenarios missing")

@@ -16,9 +16,13 @@ from benchmarks import (
     steady,
     storm,
 )
+from benchmarks.promises import crashes, handover, limits, readers
 
 _CLIENTS = (burst, steady, crowd, storm, ask, imports)
-_JOBS = (queues, live)
+# `live` comes last: it pins processes to cores.
+_JOBS = (queues, limits, handover, crashes, readers, live)
 _CASSETTES = (cassette_replay, cassette_record, cassette_pace, cassette_load)
 
-SCENARIOS = {scenario.title: scenario for module in (*_CLIENTS, *_CASSETTES, *_JOBS) for scenario in module.SCENARIOS}
+SCENARIOS = {
+    scenario.title: scenario for module in (*_CLIENTS, *_CASSETTES, *_JOBS) for scenario in module.SCENARIOS
+}

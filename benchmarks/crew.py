@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -20,6 +21,8 @@ from benchmarks.scenario import Scenario
 _LINE = 1 << 20
 #: A client whose run takes longer than this is not run again.
 _PATIENCE = 10.0
+#: Seconds that a process gets to end what it has started.
+_STOP_WITHIN = 40.0
 
 
 @dataclass(slots=True)
@@ -50,22 +53,28 @@ async def play(scenario: Scenario, url: str, folder: Path) -> dict[str, Row]:
     async with AsyncExitStack() as stack:
         workers = {
             client: await stack.enter_async_context(
-                _process("benchmarks.worker", scenario.title, client, url, env=environment)
+                _process("benchmarks.worker", scenario.module, scenario.title, client, url, env=environment)
             )
             for client in scenario.clients
         }
         for turn in range(scenario.warm_ups + scenario.rounds):
-            for client, worker in workers.items():
-                row = rows[client]
-                if row.trouble or (row.slow and row.measured):
-                    continue
-                await _turn(worker, scenario, row)
-                if turn < scenario.warm_ups:
+            turns = (partial(_turn, worker, scenario, rows[client]) for client, worker in workers.items())
+            if scenario.together:
+                async with anyio.create_task_group() as group:
+                    for one in turns:
+                        group.start_soon(one)
+            else:
+                for one in turns:
+                    await one()
+            if turn < scenario.warm_ups:
+                for row in rows.values():
                     row.measured.clear()
     return rows
 
 
 async def _turn(worker: Process, scenario: Scenario, row: Row) -> None:
+    if row.trouble or (row.slow and row.measured):
+        return
     began = anyio.current_time()
     try:
         with anyio.fail_after(scenario.limit):
@@ -73,13 +82,11 @@ async def _turn(worker: Process, scenario: Scenario, row: Row) -> None:
                 await worker.stdin.send(b"\n")
             answer = json.loads(await _line(worker))
     except TimeoutError:
-        worker.kill()
+        await _stop(worker)
         row.trouble = f"collapsed: more than {scenario.limit:g} s"
         return
     except (anyio.BrokenResourceError, anyio.IncompleteRead):
-        row.trouble = (
-            f"FAILED: its process ended; run python -m benchmarks.worker {scenario.title!r} to see why"
-        )
+        row.trouble = f"FAILED: its process ended; run python -m benchmarks.worker {scenario.module} {scenario.title!r} to see why"
         return
     row.slow = anyio.current_time() - began > _PATIENCE
     if "error" in answer:
@@ -97,8 +104,18 @@ async def _process(module: str, *arguments: str, env: dict[str, str] | None = No
         try:
             yield process
         finally:
-            if process.returncode is None:
-                process.kill()
+            await _stop(process)
+
+
+async def _stop(process: Process) -> None:
+    # Politely first: what it has started ends with it then, and with nobody else.
+    with anyio.CancelScope(shield=True):
+        if process.returncode is None:
+            process.terminate()
+            with anyio.move_on_after(_STOP_WITHIN):
+                await process.wait()
+        if process.returncode is None:
+            process.kill()
 
 
 async def _line(process: Process) -> bytes:

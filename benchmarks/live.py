@@ -63,7 +63,9 @@ async def _follow(job_id: str, chunks: int, since: float, late: list[float]) -> 
                 if float(token) > since:
                     late.append(now - float(token))
     if count != chunks:
-        raise BrokenClientError(f"{count} tokens came instead of {chunks} {len((event.output or '').split())} {event.attempt} {event.type}")
+        raise BrokenClientError(
+            f"{count} tokens came instead of {chunks} {len((event.output or '').split())} {event.attempt} {event.type}"
+        )
 
 
 def _pin(worker: int) -> None:

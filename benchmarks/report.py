@@ -20,13 +20,14 @@ def table(scenario: Scenario, rows: dict[str, Row]) -> Iterator[str]:
         f"{f'{name}, {unit}':>22}{'min - max':>17}{'x':>7}" for name, unit in scenario.columns.items()
     )
     yield f"\n{scenario.title}"
-    yield f"  {'':<13}{heads}"
+    wide = 1 + max(12, *map(len, scenario.clients))
+    yield f"  {'':<{wide}}{heads}"
     for client, row in rows.items():
         if row.trouble:
-            yield f"  {client:<13}{row.trouble}"
+            yield f"  {client:<{wide}}{row.trouble}"
             continue
         cells = "".join(_cell(row, base, name) for name in scenario.columns)
-        yield f"  {client:<13}{cells}{'   one run' if len(row.measured) < scenario.rounds else ''}"
+        yield f"  {client:<{wide}}{cells}{'   one run' if len(row.measured) < scenario.rounds else ''}"
     for target in scenario.targets:
         yield f"  {_judged(target, rows)}"
 

@@ -40,3 +40,10 @@ class Scenario:
     warm_ups: int = 0
     #: Seconds that one run may take; a client that takes longer has collapsed.
     limit: float = 60.0
+    #: Whether all clients run at the same time: their runs are waits, and nothing of them is compared.
+    together: bool = False
+
+    @property
+    def module(self) -> str:
+        """Where it is, so that a process need not import the others."""
+        return str(getattr(self.measure, "func", self.measure).__module__)

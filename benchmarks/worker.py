@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import sys
+from importlib import import_module
 
-from benchmarks.catalogue import SCENARIOS
 from benchmarks.scenario import Scenario
 
 
@@ -24,13 +25,16 @@ def run(scenario: Scenario, client: str, url: str) -> dict[str, object]:
         return {"error": repr(error)}
 
 
-def main(title: str, client: str, url: str) -> None:
+def main(module: str, title: str, client: str, url: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    # Whoever ends this process means its servers as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    scenario = next(known for known in import_module(module).SCENARIOS if known.title == title)
     for _ in sys.stdin:
-        print(json.dumps(run(SCENARIOS[title], client, url)), file=answers)
+        print(json.dumps(run(scenario, client, url)), file=answers)
 
 
 if __name__ == "__main__":

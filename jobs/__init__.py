@@ -10,7 +10,7 @@ from aquila.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobs.actors import Actor, actor
-    from jobs.broker import close, configure
+    from jobs.broker import close, configure, database_url, upgrade
     from jobs.budget import Budget
     from jobs.collecting import collect
     from jobs.context import JobContext, current
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobs.errors import (
         BrokerUnavailable,
         BudgetExceeded,
+        Discard,
         JobCancelled,
         JobFailed,
         JobNotFound,
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         JobTimeout,
         NotStorable,
         ResultTimeout,
+        Snooze,
         StorageError,
     )
     from jobs.follower import JobEvent, follow
     from jobs.handle import JobHandle
     from jobs.llm import generate_summary, run_batch, stream_prompt, transcribe
+    from jobs.new_job import NewJob
     from jobs.provider_limit import ProviderLimit
     from jobs.pruner import aprune, prune
     from jobs.pruning import Pruned
@@ -46,20 +49,21 @@ if TYPE_CHECKING:
         queue_counts,
         resume_queue,
     )
-    from jobs.rows import Job, NewJob
+    from jobs.rows import Job
     from jobs.sending import asend_all, send_all
     from jobs.tables import is_aquila_table, metadata
     from jobs.unique import Unique
 
 __all__ = [
-    "Actor", "BrokerUnavailable", "Budget", "BudgetExceeded", "Job", "JobCancelled", "JobContext",
-    "JobEvent", "JobFailed", "JobHandle", "JobNotFound", "JobTimeout", "JobsError", "NewJob", "NotStorable",
-    "ProviderLimit", "Pruned", "QueueCounts", "ResultTimeout", "StorageError", "Unique", "actor",
-    "adead_letters", "aenqueue", "aenqueue_all", "apause_queue", "apaused_queues", "aprune",
-    "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close", "collect", "configure", "cron",
-    "current", "dead_letters", "enqueue", "enqueue_all", "follow", "generate_summary", "is_aquila_table",
-    "metadata", "pause_queue", "paused_queues", "prune", "queue_counts", "resume_queue", "retry_all",
-    "run_batch", "send_all", "stream_prompt", "transcribe",
+    "Actor", "BrokerUnavailable", "Budget", "BudgetExceeded", "Discard", "Job", "JobCancelled",
+    "JobContext", "JobEvent", "JobFailed", "JobHandle", "JobNotFound", "JobTimeout", "JobsError", "NewJob",
+    "NotStorable", "ProviderLimit", "Pruned", "QueueCounts", "ResultTimeout", "Snooze", "StorageError",
+    "Unique", "actor", "adead_letters", "aenqueue", "aenqueue_all", "apause_queue", "apaused_queues",
+    "aprune", "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close", "collect", "configure",
+    "cron", "current", "database_url", "dead_letters", "enqueue", "enqueue_all", "follow",
+    "generate_summary", "is_aquila_table", "metadata", "pause_queue", "paused_queues", "prune",
+    "queue_counts", "resume_queue", "retry_all", "run_batch", "send_all", "stream_prompt", "transcribe",
+    "upgrade",
 ]  # fmt: skip
 
 
@@ -68,7 +72,7 @@ __all__ = [
 _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
     "actors": ("Actor", "actor"),
     "budget": ("Budget",),
-    "broker": ("close", "configure"),
+    "broker": ("close", "configure", "database_url", "upgrade"),
     "collecting": ("collect",),
     "context": ("JobContext", "current"),
     "crons": ("cron",),
@@ -91,7 +95,8 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "queue_counts",
         "resume_queue",
     ),
-    "rows": ("Job", "NewJob"),
+    "new_job": ("NewJob",),
+    "rows": ("Job",),
     "sending": ("asend_all", "send_all"),
     "tables": ("is_aquila_table", "metadata"),
     "unique": ("Unique",),

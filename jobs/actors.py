@@ -102,9 +102,9 @@ class Actor(Sender[P], Generic[P, R]):
             cassette=cassette,
             metadata=plain_metadata({} if metadata is None else metadata),
             tags=check_tags(tags),
-            unique=Unique(unique) if isinstance(unique, str) else unique,
+            unique=_unique(unique),
             timeout=self.spec.timeout if timeout is None else timeout,
-            budget=self.spec.budget if budget is None else budget,
+            budget=self.spec.budget if budget is None else _budget(budget),
         )
         check_options(self.spec.actor_name, chosen.max_attempts, chosen.priority, chosen.timeout)
         return Sender(self.spec, chosen)
@@ -120,6 +120,7 @@ def actor(
     max_attempts: int = 5,
     priority: int = 0,
     backoff: float = 2.0,
+    throws: type[BaseException] | Sequence[type[BaseException]] = (),
     timeout: float | None = None,
     budget: Budget | None = None,
     cassette: str | None = None,
@@ -133,6 +134,7 @@ def actor(
     max_attempts: int = 5,
     priority: int = 0,
     backoff: float = 2.0,
+    throws: type[BaseException] | Sequence[type[BaseException]] = (),
     timeout: float | None = None,
     budget: Budget | None = None,
     cassette: str | None = None,
@@ -147,6 +149,7 @@ def actor(
         max_attempts: Attempts in all. Errors that no attempt can cure end the job at once.
         priority: 0 (first) to 3 (last) within the queue.
         backoff: Seconds until the second attempt; doubled for each further one, up to five minutes.
+        throws: Errors that no other attempt cures: they end the job at once, as `jobs.Discard` does.
         timeout: Seconds that one attempt may take, whatever its runs are doing; None sets no limit.
         budget: What all attempts of a job together may use; None sets no limit.
         cassette: The cassette that its runs use when neither the send nor its surroundings name one. The row keeps it.
@@ -158,16 +161,11 @@ def actor(
     if unknown:
         name = min(unknown)
         hint = f"; here it is {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else ""
-        known = "actor_name, queue_name, max_attempts, priority, backoff, timeout, budget, cassette"
+        known = "actor_name, queue_name, max_attempts, priority, backoff, throws, timeout, budget, cassette"
         raise ConfigError(f"unknown option {name!r} of jobs.actor{hint}; the options are {known}")
 
     def decorate(function: Callable[P, R]) -> Actor[P, R]:
-        refused = REFUSED_NAMES.intersection(inspect.signature(function).parameters)
-        if refused:
-            raise ConfigError(
-                f"{function.__qualname__}() takes {min(refused)!r}, which no row may hold; "
-                "let it come from the worker's environment"
-            )
+        _check_function(function)
         spec = ActorSpec(
             fn=function,
             actor_name=actor_name or function.__name__,
@@ -175,6 +173,7 @@ def actor(
             max_attempts=max_attempts,
             priority=priority,
             backoff=backoff,
+            throws=(throws,) if isinstance(throws, type) else tuple(throws),
             timeout=timeout,
             budget=budget,
             cassette=cassette,
@@ -184,6 +183,43 @@ def actor(
         return Actor(function, spec)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _unique(given: str | Unique | None) -> Unique | None:
+    if given is None or isinstance(given, Unique):
+        return given
+    return Unique(given)
+
+
+def _budget(given: Budget) -> Budget:
+    if not isinstance(given, Budget):
+        raise ConfigError(f"budget={given!r} is a jobs.Budget(tokens=..., cost=...)")
+    return given
+
+
+def _check_function(function: Callable[..., Any]) -> None:
+    """Refuse what no worker could run.
+
+    Raises:
+        ConfigError: It is an actor already, a generator, or has no name.
+    """
+    if isinstance(function, Actor):
+        raise ConfigError(f"{function.spec.actor_name} is an actor already; declare it once")
+    if not inspect.isfunction(function):
+        raise ConfigError(
+            f"jobs.actor takes a function, not {function!r}; wrap it in one: def NAME(...): ..."
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(
+            f"{function.__qualname__}() is a generator, which nobody would read; return its values, or stream them "
+            "with aquila.stream"
+        )
+    refused = REFUSED_NAMES.intersection(inspect.signature(function).parameters)
+    if refused:
+        raise ConfigError(
+            f"{function.__qualname__}() takes {min(refused)!r}, which no row may hold; "
+            "let it come from the worker's environment"
+        )
 
 
 async def _awaited(context: JobContext, result: Awaitable[Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter, ValidationError
 
 from aquila.errors import ConfigError
+from jobs.credentials import key_in
 
 #: Parameters that name what a row must never hold; the worker's environment has them.
 REFUSED_NAMES = frozenset({"api_key", "transport", "sink"})
-#: What API keys look like: `sk-...` and the like.
-KEY = re.compile(r"\b(?:sk|rk|sess)-[A-Za-z0-9_-]{20,}")
 
 
 def pack(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,14 +25,25 @@ def pack(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
         TypeError: The arguments do not fit the function.
     """
     signature = inspect.signature(fn)
-    bound = signature.bind(*args, **kwargs)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        # Python's own words do not say whose arguments these are.
+        raise TypeError(f"{fn.__qualname__}() takes {_parameters(signature)}: {error}") from None
     for name, value in bound.arguments.items():
         if name in REFUSED_NAMES and value is not None:
             _refuse(_argument(fn, name), "belongs into the worker's environment, not into a row")
     names = [*bound.arguments][: len(bound.args)]
     positions = [names[min(i, len(names) - 1)] for i in range(len(bound.args))]
-    plain = [_plain(_argument(fn, name), value) for name, value in zip(positions, bound.args, strict=True)]
-    named = {name: _plain(_argument(fn, name), value) for name, value in bound.kwargs.items()}
+    try:
+        plain = [
+            _plain(_argument(fn, name), value) for name, value in zip(positions, bound.args, strict=True)
+        ]
+        named = {name: _plain(_argument(fn, name), value) for name, value in bound.kwargs.items()}
+    except RecursionError as error:
+        raise ConfigError(
+            f"an argument of {fn.__qualname__}() holds itself, or is nested too deeply"
+        ) from error
     # Asked here, where the caller can mend it; the worker could only discard the job.
     _make_models(fn, signature.bind(*plain, **named), "does not fit")
     return {"args": plain, "kwargs": named}
@@ -70,7 +79,7 @@ def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: A value is neither JSON nor a pydantic model, or is a credential.
     """
     if not isinstance(values, Mapping):
-        _refuse("metadata", f"is a {type(values).__name__}; use a dict of JSON values")
+        _refuse("metadata", f"is of type {type(values).__name__}; use a dict of JSON values")
     return {_key("metadata", key): _plain(f"metadata {key!r}", value) for key, value in values.items()}
 
 
@@ -89,6 +98,17 @@ def _make_models(fn: Callable[..., Any], bound: inspect.BoundArguments, misfit: 
             raise ConfigError(f"{_argument(fn, name)} {misfit} its type: {said}") from error
 
 
+def _parameters(signature: inspect.Signature) -> str:
+    """Give the names alone: a default may be long, or nobody's business."""
+    empty = inspect.Parameter.empty
+    names = [
+        one.replace(annotation=empty, default=empty if one.default is empty else ...)
+        for one in signature.parameters.values()
+    ]
+    plain = signature.replace(parameters=names, return_annotation=inspect.Signature.empty)
+    return str(plain).replace("=Ellipsis", "=...")
+
+
 def _argument(fn: Callable[..., Any], name: str) -> str:
     return f"argument {name!r} of {fn.__qualname__}()"
 
@@ -99,9 +119,10 @@ def _plain(what: str, value: Any, *, guarded: bool = True) -> Any:  # noqa: PLR0
         case None | bool() | int():
             return value
         case str():
-            if guarded and KEY.search(value):
-                _refuse(what, "holds an API key, which belongs into the worker's environment")
-            return str(value)
+            if guarded and (found := key_in(value)) is not None:
+                _refuse(what, f"holds {found}, which belongs into the worker's environment")
+            # The text itself: `str()` of a member of an enum is its name.
+            return str.__str__(value)
         case float():
             return value if math.isfinite(value) else _refuse(what, f"is {value}, which JSON does not know")
         case BaseModel():
@@ -114,7 +135,7 @@ def _plain(what: str, value: Any, *, guarded: bool = True) -> Any:  # noqa: PLR0
                 _key(what, key, guarded=guarded): _plain(what, item, guarded=guarded)
                 for key, item in value.items()
             }
-    return _refuse(what, f"is a {type(value).__name__}; use JSON values or pydantic models")
+    return _refuse(what, f"is of type {type(value).__name__}; use JSON values or pydantic models")
 
 
 def _key(what: str, key: object, *, guarded: bool = True) -> str:
@@ -122,15 +143,26 @@ def _key(what: str, key: object, *, guarded: bool = True) -> str:
         _refuse(what, f"has the key {key!r}; the keys of a JSON object are strings")
     if guarded and key in REFUSED_NAMES:
         _refuse(what, f"holds {key!r}, which belongs into the worker's environment")
-    return str(key)
+    return str.__str__(key)
 
 
 def _check_secrets(what: str, model: BaseModel) -> None:
     for field, value in model:
-        if isinstance(value, SecretStr | SecretBytes):
+        _check_secret(what, field, value)
+
+
+def _check_secret(what: str, field: str, value: object) -> None:
+    match value:
+        case SecretStr() | SecretBytes():
             _refuse(what, f"holds the secret {field!r}, which belongs into the worker's environment")
-        if isinstance(value, BaseModel):
+        case BaseModel():
             _check_secrets(what, value)
+        case Mapping():
+            for item in value.values():
+                _check_secret(what, field, item)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                _check_secret(what, field, item)
 
 
 def _refuse(what: str, why: str) -> typing.NoReturn:

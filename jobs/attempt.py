@@ -15,7 +15,7 @@ import anyio
 from aquila.sink.ambient import ambient
 from aquila.tools.ledger import recording
 from jobs import claims
-from jobs.arguments import plain_result, unpack
+from jobs.arguments import plain_metadata, unpack
 from jobs.capture import AttemptSink, stored_forms
 from jobs.cassettes import JobCassette
 from jobs.claims import Captured, Claim
@@ -27,11 +27,11 @@ from jobs.meter import Meter
 from jobs.middleware import Hooks
 from jobs.observing import Observation
 from jobs.outcome import Errored, Finished, Interrupted, Outcome
-from jobs.policy import leaf
+from jobs.policy import leaf, words
 from jobs.reattach import Responses
 from jobs.registry import ActorSpec
 from jobs.rows import Job
-from jobs.settlement import Settlement
+from jobs.settlement import Settled, Settlement
 from jobs.steps import Steps, ToolLedger
 
 logger = logging.getLogger("jobs")
@@ -57,7 +57,7 @@ class Attempt:
         self._since = since
         self._channel = desk.live.open(claim)
         self._sink = AttemptSink(self._channel)
-        self._steps = Steps(desk.database, claim, in_thread=desk.threads.run)
+        self._steps = Steps(desk.database, claim, in_thread=desk.threads.run_beside)
         self._responses = Responses(self._steps)
         #: None before the actor begins.
         self._meter: Meter | None = None
@@ -84,7 +84,7 @@ class Attempt:
                 admitted = await self._desk.limits.admit(job.queue_name, job.job_id, job.epoch)
                 outcome = await self._perform(held) if admitted else Interrupted("limit")
                 # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
-                settled = await settlement.settle(outcome)
+                settled = await _settle(settlement, outcome)
             finally:
                 self._desk.keeper.drop(held)
             seen.end(settled, leaf(outcome.error) if isinstance(outcome, Errored) else None)
@@ -105,7 +105,11 @@ class Attempt:
                 if _is_cancelled_from_outside():
                     raise
                 return Errored(RuntimeError(f"the actor cancelled itself: {error!r}"))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - stored in the row, whatever it is
+            except BaseException as error:
+                # A BaseException too: Rust extensions panic with one, and the other jobs must go on.
+                if isinstance(error, GeneratorExit) and asyncio.current_task() is None:
+                    # The event loop throws the attempt away.
+                    raise
                 if not held.scope.cancel_called:
                     return Errored(error)
                 # What clean-up raised while the attempt was being cancelled is not why it ended.
@@ -151,12 +155,21 @@ class Attempt:
         )
 
     async def _report(self, values: Mapping[str, Any]) -> None:
-        plain = plain_result(dict(values))
+        plain = plain_metadata(values)
         if not await self._desk.writes.write(claims.add_metadata, self._claim, plain):
             raise JobsError(
                 f"job {self._job.job_id} is no longer held by this attempt; its progress is not stored"
             )
         self._channel.append("status", {"name": "progress", "data": plain})
+
+
+async def _settle(settlement: Settlement, outcome: Outcome) -> Settled:
+    try:
+        return await settlement.settle(outcome)
+    except Exception as error:
+        # Silence would look like a worker's death when the lease ends.
+        logger.exception("an outcome could not be stored")
+        return await settlement.settle(Errored(JobsError(f"the outcome could not be stored: {words(error)}")))
 
 
 def _is_cancelled_from_outside() -> bool:

@@ -118,6 +118,27 @@ def runtime() -> Runtime:
         return _RUNTIME
 
 
+def database_url() -> str:
+    """Give the URL of the database that this process's jobs use, for an engine of your own. It may hold a password.
+
+    Raises:
+        ConfigError: The environment has a value that cannot be used.
+    """
+    return runtime().settings.database_url
+
+
+def upgrade() -> bool:
+    """Bring the tables of the jobs to this version, as `aquila db upgrade` does; say whether there was anything to do.
+
+    Run it before the first `jobs.enqueue`: inside a transaction of yours nobody can make tables.
+
+    Raises:
+        ConfigError: They belong to a newer Aquila, or the jobs cannot be used as configured.
+        StorageError: The database failed.
+    """
+    return runtime().upgrade()
+
+
 def installed() -> Runtime | None:
     """Give this process's runtime; None before it is configured or used."""
     return _RUNTIME

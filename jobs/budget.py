@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 from aquila.errors import ConfigError
 
 Per = Literal["day", "month", "ever"]
+#: Of tokens or dollars; a row holds no more.
+MOST = 10**15
 #: How the name of a period is made of a moment; all times are UTC.
 _PERIODS: Mapping[str, str] = {"day": "%Y-%m-%d", "month": "%Y-%m", "ever": ""}
 
@@ -31,8 +33,12 @@ class Budget:
             raise ConfigError("a budget sets tokens= or cost= or both")
         for name in ("tokens", "cost"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
-                raise ConfigError(f"{name}={value!r} of a budget must be a number above zero")
+            if value is not None and not _is_amount(value, whole=name == "tokens"):
+                kind = "a whole number" if name == "tokens" else "a number"
+                raise ConfigError(f"{name}={value!r} of a budget must be {kind} above zero")
+        if self.cost is not None:
+            # A Decimal is welcome; a row holds no such thing.
+            object.__setattr__(self, "cost", float(self.cost))
         if self.per not in _PERIODS:
             raise ConfigError(f"per={self.per!r} of a budget must be one of {', '.join(_PERIODS)}")
 
@@ -67,6 +73,12 @@ class Budget:
         if self.cost is not None and cost is not None and cost >= self.cost:
             return f"{cost:.4g} of {self.cost:.4g} US dollars are used"
         return None
+
+
+def _is_amount(value: object, *, whole: bool) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float | Decimal):
+        return False
+    return 0 < value < MOST
 
 
 def job_budget(stored: Mapping[str, Any] | None) -> Budget | None:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from aquila.events import Chunk, Done, Event, Failed, Started
+from aquila.events import Chunk, Done, Event, Failed, ReasoningChunk, Started
 from aquila.response import Response
 from jobs.arguments import plain_result
 from jobs.channel import Channel
 from jobs.claims import Captured
+from jobs.live import Source
 
 
 class AttemptSink:
@@ -44,11 +45,12 @@ class AttemptSink:
             event: The event.
             ref: The run's name; None if it is not known.
         """
+        if isinstance(event, Chunk | ReasoningChunk):
+            self.hear((event.type, ref, None), event.text)
+            return
         named = {} if ref is None else {"run": ref}
         type_, data = event.type, {name: value for name, value in event.to_dict().items() if name != "type"}
         match event:
-            case Chunk() if self._first_chunk is None:
-                self._first_chunk = self._clock() - self._began
             case Started():
                 type_ = "run_started"
             case Done(response=response):
@@ -61,6 +63,17 @@ class AttemptSink:
             case _:
                 pass
         self._channel.append(type_, {**named, **data})
+
+    def hear(self, source: Source, text: str) -> None:
+        """Put one fragment into the stream.
+
+        Args:
+            source: What it is a piece of.
+            text: The piece.
+        """
+        if self._first_chunk is None and source[0] == Chunk.type:
+            self._first_chunk = self._clock() - self._began
+        self._channel.add_text(source, text)
 
     async def aclose(self) -> None:
         """Do nothing: the attempt ends the stream."""
@@ -85,15 +98,20 @@ class AttemptSink:
 class RunSink:
     """One run's way into the job's stream; made by `AttemptSink.for_run`."""
 
-    __slots__ = ("_attempt", "_ref")
+    __slots__ = ("_attempt", "_ref", "_text")
 
     def __init__(self, attempt: AttemptSink, ref: str) -> None:
         self._attempt = attempt
         self._ref = ref
+        self._text: Source = (Chunk.type, ref, None)
 
     async def emit(self, event: Event) -> None:
         """Take one event; never waits."""
-        self._attempt.take(event, self._ref)
+        # What nearly every event is stays free of calls.
+        if type(event) is Chunk:
+            self._attempt.hear(self._text, event.text)
+        else:
+            self._attempt.take(event, self._ref)
 
     async def aclose(self) -> None:
         """Do nothing: the attempt ends the stream."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
+from jobs.credentials import redacted
+from jobs.policy import words
 from jobs.rows import Job, find, get
 from jobs.sqltypes import db_now, storable
 from jobs.tables import jobs
@@ -161,9 +163,9 @@ def fail(
         reason: Why it is discarded, in words.
         captured: What had come.
     """
-    entry = error_entry(held.job.attempt, type(error).__name__, str(error))
+    entry = error_entry(held.job.attempt, type(error).__name__, redacted(words(error)))
     if trace:
-        entry["traceback"] = storable(trace[-TRACE_LENGTH:])
+        entry["traceback"] = storable(redacted(trace)[-TRACE_LENGTH:])
     errors = [*get(connection, held.job.job_id).errors, {**entry, "at": _now(connection)}]
     common = {
         "errors": errors,

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from jobs.step import check_step_name, step_value
+from jobs.sync_context import SyncJobContext, check_awaitable
 
 
 async def _nowhere(_: Mapping[str, Any]) -> None:
@@ -42,20 +43,26 @@ class JobContext:
     #: Runs a step of a name, or gives what an earlier attempt has recorded of it.
     once: Callable[[str, Callable[[], Any]], Awaitable[Any]] = field(default=_each_time, repr=False)
 
-    async def progress(self, **metadata: Any) -> None:
+    @property
+    def sync(self) -> SyncJobContext:
+        """The same for plain functions, which cannot await: `job.sync.step(...)`, `job.sync.progress(...)`."""
+        return SyncJobContext(self.report, self.once, in_job=bool(self.id))
+
+    def progress(self, **metadata: Any) -> Awaitable[None]:
         """Merge values into the row's metadata and tell the followers. They are kept across attempts.
 
         Args:
             metadata: JSON values.
 
         Raises:
-            ConfigError: A value is not JSON.
+            ConfigError: A value is not JSON, or nobody can await here: see `sync`.
             JobsError: The attempt no longer holds the job.
             StorageError: The database failed.
         """
-        await self.report(metadata)
+        check_awaitable("progress")
+        return self.report(metadata)
 
-    async def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call a function once for the job, however many attempts it takes, and give what it returned, as JSON values.
 
         What an earlier attempt has recorded under the name is given back, and the function is not called. What it raises is
@@ -70,10 +77,11 @@ class JobContext:
 
         Raises:
             ConfigError: The name cannot be used or was used before, or what was returned is neither JSON nor a pydantic
-                model, or too long.
+                model, or too long; or nobody can await here: see `sync`.
             JobsError: A newer attempt has the job, so the step is not recorded.
         """
-        return await self.once(name, partial(function, *args, **kwargs))
+        check_awaitable("step")
+        return self.once(name, partial(function, *args, **kwargs))
 
     def step_key(self, name: str) -> str:
         """Give the idempotency key of a step for what it asks elsewhere: the same in every attempt.

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from aquila.errors import ConfigError
 from jobs.arguments import pack
+from jobs.new_job import NewJob
 from jobs.registry import ACTOR_NAME, ActorSpec
-from jobs.rows import NewJob
 from jobs.sending import Sender
 from jobs.ticks import MISSED, Missed, Schedule, parse
 

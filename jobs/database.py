@@ -43,7 +43,13 @@ REMEDIES = (
     ("readonly database", "let this user write to the file and its folder"),
     ("file is not a database", "the file is something else or damaged; move it away"),
     ("malformed", "the file is damaged; move it away or restore a copy"),
-    ("database is locked", "another process holds it; end that process or use PostgreSQL"),
+    (
+        "database is locked",
+        (
+            "another transaction holds it. If it is your own, use jobs.enqueue(session, ...) instead of send, and run "
+            "`aquila db upgrade` before; else end that process, or use PostgreSQL"
+        ),
+    ),
     ("password authentication failed", "mend the user and the password in AQUILA_DATABASE_URL"),
     ("no password supplied", "write AQUILA_DATABASE_URL as postgresql://USER:PASSWORD@HOST/NAME"),
     ('fatal:  role "', "mend the user in AQUILA_DATABASE_URL, or make that role"),

@@ -23,8 +23,8 @@ from jobs.host_connection import (
     synchronous,
     why_not,
 )
+from jobs.new_job import NewJob
 from jobs.postman import Postman
-from jobs.rows import NewJob
 from jobs.tracing import tracing_sends
 
 

@@ -6,6 +6,8 @@ JobsError                 below aquila.AquilaError
 ├── BrokerUnavailable     Redis does not answer
 ├── NotStorable           a value does not fit into the database
 ├── JobNotFound           no job has that id
+├── Discard               an actor's own word: run this job no more
+├── Snooze                an actor's own word: run it again later, at no cost
 ├── JobTimeout            an attempt took longer than the job's own timeout
 ├── BudgetExceeded        what the job or its tag may use is used up
 ├── JobFailed             the job was discarded: its stored error
@@ -16,9 +18,10 @@ JobsError                 below aquila.AquilaError
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from aquila.errors import AquilaError
+from aquila.errors import AquilaError, ConfigError
 
 
 class JobsError(AquilaError):
@@ -43,6 +46,26 @@ class BrokerUnavailable(JobsError):
 
 class JobNotFound(JobsError):
     """No job has that id, or more than one begins with that prefix."""
+
+
+class Discard(JobsError):
+    """Raised by an actor: the job is discarded at once, with these words as the reason."""
+
+
+class Snooze(JobsError):
+    """Raised by an actor: the job runs again later, and this attempt costs none."""
+
+    retryable = True
+
+    def __init__(self, seconds: float, message: str = "", **facts: Any) -> None:
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < math.inf:
+            raise ConfigError(f"Snooze({seconds!r}) takes seconds from zero")
+        super().__init__(message or f"again in {seconds:g} s", **facts)
+        #: Until the job is due again.
+        self.seconds = float(seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.seconds, str(self))
 
 
 class JobTimeout(JobsError):

@@ -210,11 +210,14 @@ def _ending(job: Job, place: Position) -> JobEvent:
     data = {
         "state": job.state,
         "output": job.output,
+        # What the actor returned; a text is the output already, and is not said twice.
+        "result": None if job.result == job.output else job.result,
         "model": job.model,
         "finish_reason": job.finish_reason,
         "usage": job.usage,
         "error": last.get("error"),
         "message": last.get("message"),
+        "reason": job.reason,
     }
     return JobEvent(str(Cursor(place, ended=job.attempt)), job.attempt, _ENDS[job.state], data)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from jobs import census, rows
 from jobs.broker import runtime
 from jobs.claims import WAITS
+from jobs.credentials import redacted
 from jobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultTimeout
 from jobs.live import end_stream, forget_stream
 from jobs.queues import paused_since
@@ -91,7 +92,7 @@ class JobHandle:
             ConfigError: No Redis is configured and the embedded one cannot run.
         """
         used = runtime()
-        before, cancelled = used.database().write(rows.cancel, self.job_id, reason)
+        before, cancelled = used.database().write(rows.cancel, self.job_id, _said(reason))
         if not cancelled:
             return False
         try:
@@ -157,7 +158,10 @@ class JobHandle:
                 if (job := await self.ajob()).ended:
                     return _outcome(job)
                 await anyio.sleep(wait)
-        raise await to_thread.run_sync(self._too_late, await self.ajob(), timeout or 0.0)
+        if (job := await self.ajob()).ended:
+            # It had ended when the time ran out; the look that would have said so was cut off.
+            return _outcome(job)
+        raise await to_thread.run_sync(self._too_late, job, timeout or 0.0)
 
     async def acancel(self, reason: str | None = None) -> bool:
         """Do as `cancel` does.
@@ -186,6 +190,10 @@ class JobHandle:
             job_id=self.job_id,
             seconds=seconds,
         )
+
+
+def _said(reason: str | None) -> str | None:
+    return None if reason is None else redacted(str(reason))
 
 
 def _looks() -> Iterator[float]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from anyio import to_thread
 
@@ -63,12 +63,21 @@ class Meter:
         self._accounts = accounts
         self._limited = tuple(limited)
         self._watched: tuple[Key, ...] = ()
+        # Runs of plain functions spend in the thread of `aquila.sync`.
         self._lock = threading.Lock()
         self._stopped: BudgetExceeded | None = None
-        #: Tokens of the attempt so far.
+        #: Requests on their way that no budget watches: what they use is counted when somebody asks for it.
+        self._open: list[MeterPermit] = []
+        #: Tokens of the attempt so far; those of open requests count as soon as a budget watches them.
         self.tokens = 0
-        #: US dollars of the attempt so far; None if no price is known.
-        self.cost: float | None = None
+        self._cost: float | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of the attempt so far; None if no price is known."""
+        for permit in tuple(self._open):
+            permit.settle()
+        return self._cost
 
     async def open(self) -> None:
         """Read what was used before, and see that something is left.
@@ -120,9 +129,10 @@ class Meter:
         """
         if not is_counted(request) or request.model is None:
             return None
+        if not self._limited and not has_prices():
+            return None
         guessed = guess(request)
-        find = partial(price_of, request.model, base_url, guessed.service_tier)
-        price = await to_thread.run_sync(find)
+        price = await _price(request.model, base_url, guessed.service_tier)
         if price is None and self._in_dollars is not None:
             raise ConfigError(
                 f"{self._in_dollars} has a budget in US dollars, and the price of {request.model!r} at {base_url} is not "
@@ -131,7 +141,10 @@ class Meter:
         count = TokenCount(guessed.prompt)
         await self._watch()
         self.check_left(guessed.prompt, price.running(count) if price is not None else 0.0)
-        return MeterPermit(self, self._keys(), count, price)
+        permit = MeterPermit(self, self._keys(), count, price)
+        if not self._limited:
+            self._open.append(permit)
+        return permit
 
     def check_left(self, tokens: int = 0, cost: float = 0.0) -> None:
         """See that each budget has more left than so much.
@@ -157,14 +170,26 @@ class Meter:
                 retry_after=rest,
             )
 
-    def spend(self, keys: Sequence[Key], tokens: int, cost: float | None) -> None:
-        """Count more, or less where a guess was too high."""
+    def spend(self, permit: MeterPermit, tokens: int, cost: float | None, *, last: bool = False) -> None:
+        """Count what a request has used so far, which may be less than before where a guess was too high.
+
+        Args:
+            permit: The request's.
+            tokens: All its tokens so far.
+            cost: All its US dollars so far; None if the price is not known.
+            last: Whether it will use no more.
+        """
         with self._lock:
-            self.tokens += tokens
+            more_tokens, permit.tokens = tokens - permit.tokens, tokens
+            self.tokens += more_tokens
+            more = 0.0
             if cost is not None:
-                self.cost = (self.cost or 0.0) + cost
-        if keys:
-            self._accounts.spend(keys, tokens, cost or 0.0)
+                more, permit.cost = cost - permit.cost, cost
+                self._cost = (self._cost or 0.0) + more
+            if last and permit in self._open:
+                self._open.remove(permit)
+        if permit.keys and (more_tokens or more):
+            self._accounts.spend(permit.keys, more_tokens, more)
 
     def check_running(self, keys: Sequence[Key]) -> None:
         """See that there is something left for the answer that is coming.
@@ -205,14 +230,18 @@ class Meter:
 class MeterPermit:
     """One request on the meter. What it uses counts in the period in which it was sent."""
 
+    __slots__ = ("_count", "_meter", "_price", "cost", "keys", "tokens")
+
     def __init__(self, meter: Meter, keys: Sequence[Key], count: TokenCount, price: Price | None) -> None:
         self._meter = meter
-        self._keys = keys
         self._count = count
         self._price = price
-        self._tokens = 0
-        self._cost = 0.0
-        self._settle(count.total, price.running(count) if price is not None else None)
+        #: The budgets that watch it, with their periods.
+        self.keys = keys
+        #: What of it is on the meter; both are the meter's to change.
+        self.tokens = 0
+        self.cost = 0.0
+        self.settle()
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the head of the answer, which says nothing of money."""
@@ -224,19 +253,28 @@ class MeterPermit:
             BudgetExceeded: There is nothing left for more.
         """
         fragments = self._count.add_all(events)
-        self._settle(self._count.total, self._price.running(self._count) if self._price is not None else None)
-        if fragments and not whole:
-            self._meter.check_running(self._keys)
+        # Without a budget nobody asks before the end, and this is called for every token.
+        if self.keys:
+            self.settle()
+            if fragments and not whole:
+                self._meter.check_running(self.keys)
+
+    def settle(self) -> None:
+        """Put on the meter what was used so far."""
+        cost = self._price.running(self._count) if self._price is not None else None
+        self._meter.spend(self, self._count.total, cost)
 
     def close(self, fate: Fate) -> None:
         """Take back what was guessed of a request that was refused; count the others by the provider's word."""
         if fate in {"unsent", "refused"}:
-            self._settle(0, 0.0 if self._price is not None else None)
-        elif self._price is not None:
-            self._settle(self._count.total, self._price.final(self._count))
+            self._meter.spend(self, 0, 0.0 if self._price is not None else None, last=True)
+        else:
+            cost = self._price.final(self._count) if self._price is not None else None
+            self._meter.spend(self, self._count.total, cost, last=True)
 
-    def _settle(self, tokens: int, cost: float | None) -> None:
-        more = None if cost is None else cost - self._cost
-        if tokens != self._tokens or more:
-            self._meter.spend(self._keys, tokens - self._tokens, more)
-            self._tokens, self._cost = tokens, cost or 0.0
+
+async def _price(model: str, base_url: str, tier: str | None) -> Price | None:
+    if "genai_prices" in sys.modules:
+        return price_of(model, base_url, tier)
+    # The first call loads the table.
+    return await to_thread.run_sync(price_of, model, base_url, tier)

@@ -14,7 +14,7 @@ from aquila.errors import (
     QuotaExceededError,
     RateLimitError,
 )
-from jobs.errors import BudgetExceeded, NotStorable
+from jobs.errors import BudgetExceeded, Discard, NotStorable, Snooze
 from jobs.waits import BudgetResting
 
 #: Errors that no second attempt can cure.
@@ -58,7 +58,14 @@ class GiveUp:
 
 
 def decide(
-    error: BaseException, *, attempt: int, max_attempts: int, backoff: float, jitter: float, age: float = 0.0
+    error: BaseException,
+    *,
+    attempt: int,
+    max_attempts: int,
+    backoff: float,
+    jitter: float,
+    age: float = 0.0,
+    throws: tuple[type[BaseException], ...] = (),
 ) -> Again | GiveUp:
     """Say what follows from an attempt that raised `error`.
 
@@ -69,15 +76,16 @@ def decide(
         backoff: The first back-off in seconds; it doubles with each attempt, up to five minutes.
         jitter: A random number in [0, 1), so that jobs that failed together do not come back together.
         age: Seconds since the job was sent.
+        throws: Errors that the actor says no other attempt cures.
     """
     cause = leaf(error)
-    if isinstance(cause, FINAL_ERRORS):
+    if isinstance(cause, Discard):
+        return GiveUp(words(cause))
+    if isinstance(cause, (*FINAL_ERRORS, *throws)):
         return GiveUp(f"{type(cause).__name__} is not cured by another attempt")
-    if isinstance(cause, BudgetResting):
-        return Again((cause.retry_after or 0.0) + jitter, counts=False)
-    if isinstance(cause, RateLimitError) and age < PATIENCE:
-        pause = BUSY_PAUSE if cause.retry_after is None else min(cause.retry_after, MAX_RETRY_AFTER)
-        return Again(pause + jitter, counts=False)
+    pause = _free_pause(cause, age, jitter)
+    if pause is not None:
+        return Again(pause, counts=False)
     if attempt >= max_attempts:
         return GiveUp(f"attempt {attempt} of {max_attempts} failed")
     wanted = _retry_after(cause)
@@ -85,6 +93,26 @@ def decide(
         return Again(min(wanted, MAX_RETRY_AFTER) + jitter)
     doubled = backoff * 2.0 ** min(attempt - 1, 32)
     return Again(min(MAX_BACKOFF, doubled * (1.0 + jitter / 4)))
+
+
+def _free_pause(error: BaseException, age: float, jitter: float) -> float | None:
+    """Give the seconds to wait for somebody else, which costs no attempt; None if the attempt counts."""
+    if isinstance(error, Snooze):
+        return error.seconds
+    if isinstance(error, BudgetResting):
+        return (error.retry_after or 0.0) + jitter
+    if isinstance(error, RateLimitError) and age < PATIENCE:
+        asked = BUSY_PAUSE if error.retry_after is None else min(error.retry_after, MAX_RETRY_AFTER)
+        return asked + jitter
+    return None
+
+
+def words(error: BaseException) -> str:
+    """Give what an error says; some cannot even say that."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it is somebody's class, and may raise what it likes
+        return f"<a {type(error).__name__} whose words cannot be read>"
 
 
 def _retry_after(error: BaseException) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,9 +43,11 @@ class QueueCounts:
     paused_at: datetime | None
     #: Worker processes that serve it.
     workers: int
-    #: Jobs at once over these, each by its own number.
+    #: Jobs at once in each of them, by its own number.
+    worker_limits: Sequence[int]
+    #: Their sum. No more run, and fewer if the workers are configured with a limit for all of them.
     limit: int
-    #: Jobs at once over all workers, as this process is configured; None without such a limit.
+    #: Jobs at once over all workers, as this process is configured; None without such a limit. Workers count by theirs.
     global_limit: int | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,6 +231,7 @@ def _counts(connection: Connection, global_limits: Mapping[str, int]) -> dict[st
             states=states.get(name, {}),
             paused_at=paused.get(name),
             workers=len(own),
+            worker_limits=own,
             limit=sum(own),
             global_limit=global_limits.get(name),
         )

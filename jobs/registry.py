@@ -15,6 +15,9 @@ from jobs.settings import QUEUE_NAME
 
 #: Priorities a job may have; the lower number goes first.
 PRIORITIES = range(4)
+#: Seconds; no database's calendar ends before.
+LONGEST_DELAY = 315_360_000
+MOST_ATTEMPTS = 1_000_000
 ACTOR_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
 #: Actors that every worker knows; those of `jobs.llm`.
 OWN_ACTORS = frozenset({"generate_summary", "run_batch", "stream_prompt", "transcribe"})
@@ -31,6 +34,8 @@ class ActorSpec:
     priority: int
     #: The first back-off in seconds; it doubles with each attempt, up to five minutes.
     backoff: float
+    #: Errors that end a job at once.
+    throws: tuple[type[BaseException], ...]
     #: Seconds that one attempt may take; None sets no limit.
     timeout: float | None
     #: What all attempts of a job together may use; None sets no limit.
@@ -77,6 +82,7 @@ def declare(spec: ActorSpec) -> None:
             raise ConfigError(
                 f"{what} of {spec.actor_name[:40]} has {len(value)} characters, and may have {most}"
             )
+    _check_kinds(spec)
     check_options(spec.actor_name, spec.max_attempts, spec.priority, spec.timeout)
     if not is_seconds(spec.backoff):
         raise ConfigError(f"backoff of {spec.actor_name} is seconds from zero, not {spec.backoff!r}")
@@ -93,11 +99,22 @@ def declare(spec: ActorSpec) -> None:
     _ACTORS[spec.actor_name] = spec
 
 
+def _check_kinds(spec: ActorSpec) -> None:
+    for kind in spec.throws:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ConfigError(f"throws of {spec.actor_name} holds {kind!r}, which is no class of errors")
+    if spec.budget is not None and not isinstance(spec.budget, Budget):
+        raise ConfigError(f"budget of {spec.actor_name} is a jobs.Budget(...), not {spec.budget!r}")
+
+
 def is_seconds(value: object) -> bool:
     """Say whether a value is a finite number of seconds from zero."""
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    )
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value) and value >= 0
+    except OverflowError:
+        return False
 
 
 def check_options(actor_name: str, max_attempts: int, priority: int, timeout: float | None) -> None:
@@ -106,11 +123,15 @@ def check_options(actor_name: str, max_attempts: int, priority: int, timeout: fl
     Raises:
         ConfigError: A value cannot be used.
     """
-    if not isinstance(max_attempts, int) or max_attempts < 1:
-        raise ConfigError(f"max_attempts of {actor_name} is at least 1, not {max_attempts!r}")
+    if (
+        not isinstance(max_attempts, int)
+        or isinstance(max_attempts, bool)
+        or not 1 <= max_attempts <= MOST_ATTEMPTS
+    ):
+        raise ConfigError(f"max_attempts of {actor_name} is 1 to {MOST_ATTEMPTS}, not {max_attempts!r}")
     if priority not in PRIORITIES:
         raise ConfigError(
             f"priority of {actor_name} is 0 (first) to {PRIORITIES[-1]} (last), not {priority!r}"
         )
-    if timeout is not None and not (is_seconds(timeout) and timeout):
+    if timeout is not None and not (is_seconds(timeout) and 0 < timeout <= LONGEST_DELAY):
         raise ConfigError(f"timeout of {actor_name} is seconds above zero, or None, not {timeout!r}")

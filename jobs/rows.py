@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.errors import JobNotFound, JobsError
+from jobs.new_job import NewJob
 from jobs.sqltypes import db_now, storable
 from jobs.tables import ENDED, WAITING, State, jobs, steps
 from jobs.unique import take_key
@@ -19,61 +21,6 @@ from jobs.unique import take_key
 _RENAMED = {"id": "job_id"}
 #: Ids in one `IN (...)`; every database takes that many.
 _IN_ONE_READ = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job that is to be added."""
-
-    job_id: str
-    actor_name: str
-    queue_name: str
-    arguments: Mapping[str, Any]
-    metadata: Mapping[str, Any]
-    priority: int
-    max_attempts: int
-    cassette: str | None
-    #: The mode it is used in; None leaves that to the worker's environment.
-    cassette_mode: str | None = None
-    #: Seconds until it is due, from now.
-    delay: float = 0.0
-    #: When it is due, if not `delay` says it.
-    at: datetime | None = None
-    tags: Sequence[str] = ()
-    #: No other job may have it at a time; see `jobs.unique`.
-    unique_key: str | None = None
-    #: Seconds for which the key is taken even if the job has ended.
-    unique_seconds: float = 0.0
-    #: Seconds that one attempt may take; None sets no limit.
-    timeout: float | None = None
-    #: What all attempts together may use: `tokens`, `cost` in US dollars.
-    budget: Mapping[str, float] | None = None
-    #: The sender's trace, as the W3C headers have it.
-    trace: Mapping[str, str] | None = None
-
-    def columns(self) -> dict[str, Any]:
-        """Give what a new row has of it."""
-        waits = self.delay > 0 or self.at is not None
-        return {
-            "id": self.job_id,
-            "actor_name": self.actor_name,
-            "queue_name": self.queue_name,
-            "arguments": dict(self.arguments),
-            "metadata": dict(self.metadata),
-            "tags": list(self.tags),
-            "priority": self.priority,
-            "cassette": self.cassette,
-            "cassette_mode": self.cassette_mode,
-            "unique_key": self.unique_key,
-            "timeout": self.timeout,
-            "budget": dict(self.budget) if self.budget else None,
-            "trace": dict(self.trace) if self.trace else None,
-            "state": "scheduled" if waits else "available",
-            "attempt": 0,
-            "max_attempts": self.max_attempts,
-            "epoch": 0,
-            "errors": [],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +99,16 @@ def new_id() -> str:
 
 
 def add(connection: Connection, new: NewJob) -> Job:
-    """Add a job, due now unless it says otherwise; give the one that has its unique key if another has it already."""
+    """Add a job, due now unless it says otherwise; give the one that has its unique key if another has it already.
+
+    A job that is there already is left as it is: whoever got no answer may send its message once more.
+    """
     if new.unique_key is not None:
         holder = take_key(connection, new.unique_key, new.job_id, new.unique_seconds)
         if holder != new.job_id and (known := find(connection, holder)) is not None:
             return known
     due = new.at if new.at is not None else db_now(new.delay)
-    connection.execute(insert(jobs).values(**new.columns(), scheduled_at=due, created_at=db_now()))
+    connection.execute(_insert_new(connection).values(**new.columns(), scheduled_at=due, created_at=db_now()))
     return get(connection, new.job_id)
 
 
@@ -171,7 +121,7 @@ def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
     if plain:
         now = connection.execute(select(db_now())).scalar_one()
         moments = {"scheduled_at": now, "created_at": now}
-        connection.execute(insert(jobs), [{**new.columns(), **moments} for new in plain])
+        connection.execute(_insert_new(connection), [{**new.columns(), **moments} for new in plain])
     wanted = [new.job_id for new in plain]
     rest = set(wanted)
     # In the order of their keys, so that two transactions never wait for each other's.
@@ -181,6 +131,11 @@ def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
         query = select(jobs).where(jobs.c.id.in_(wanted[start : start + _IN_ONE_READ]))
         added |= {str(row["id"]): as_job(row) for row in connection.execute(query).mappings()}
     return [added[new.job_id] for new in many]
+
+
+def _insert_new(connection: Connection) -> Any:
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.id])
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
@@ -207,6 +162,8 @@ def resolve_prefix(connection: Connection, prefix: str) -> str:
     Raises:
         JobNotFound: There is none, or more than one.
     """
+    if not prefix.strip():
+        raise JobNotFound("the id is empty; give a job's id, or a part of it that begins no other")
     query = (
         select(jobs.c.id)
         .where(jobs.c.id.startswith(storable(prefix).strip().lower(), autoescape=True))
@@ -220,11 +177,9 @@ def resolve_prefix(connection: Connection, prefix: str) -> str:
     raise JobNotFound(f"no job begins with {prefix!r} in this database; see `aquila jobs ls`")
 
 
-def latest(connection: Connection, *, state: State | None = None, limit: int = 20) -> list[Job]:
-    """Read the jobs that were added last, the newest first."""
-    query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
-    if state is not None:
-        query = query.where(jobs.c.state == state)
+def latest(connection: Connection, *where: ColumnElement[bool], limit: int = 20) -> list[Job]:
+    """Read the jobs that were added last, of those that meet the conditions; the newest first."""
+    query = select(jobs).where(*where).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
     return [as_job(row) for row in connection.execute(query).mappings()]
 
 

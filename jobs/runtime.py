@@ -13,7 +13,7 @@ from aquila.shared_server import Attachment
 from jobs.database import Database
 from jobs.embedded import attach_valkey
 from jobs.errors import BrokerUnavailable
-from jobs.migrate import prepare
+from jobs.migrate import prepare, upgrade
 from jobs.postman import Postman
 from jobs.registry import actors
 from jobs.settings import JobsSettings
@@ -73,6 +73,21 @@ class Runtime:
             for spec in actors().values():
                 self._wire.declare(spec)
             return self._wire
+
+    def upgrade(self) -> bool:
+        """Bring the tables to this version; say whether there was anything to do.
+
+        Raises:
+            ConfigError: They belong to a newer Aquila, or the database cannot be used as configured.
+            StorageError: The database failed.
+        """
+        if self.settings.own_database:
+            ensure_state_dir(self.settings.state_dir)
+        database = Database(self.settings.database_url)
+        try:
+            return upgrade(database)
+        finally:
+            database.close()
 
     @property
     def database_id(self) -> str:

@@ -19,8 +19,9 @@ from jobs import rows
 from jobs.crons import Cron, crons
 from jobs.errors import StorageError
 from jobs.leader import Leadership
+from jobs.new_job import NewJob
 from jobs.relay import hand_over
-from jobs.rows import Job, NewJob
+from jobs.rows import Job
 from jobs.runtime import Runtime
 from jobs.sqltypes import db_now
 from jobs.tables import crons as crons_table

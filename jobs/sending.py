@@ -16,18 +16,18 @@ from jobs.arguments import pack
 from jobs.broker import runtime
 from jobs.budget import Budget
 from jobs.cassettes import cassette_of_send
+from jobs.credentials import key_in
 from jobs.handle import JobHandle
-from jobs.registry import ActorSpec, is_seconds
+from jobs.new_job import NewJob
+from jobs.registry import LONGEST_DELAY, ActorSpec, is_seconds
 from jobs.relay import hand_over
-from jobs.rows import Job, NewJob
+from jobs.rows import Job
 from jobs.sqltypes import storable
 from jobs.tracing import trace_carrier, tracing_sends
 from jobs.unique import Unique
 
 P = ParamSpec("P")
 
-#: Seconds; no database's calendar ends before.
-LONGEST_DELAY = 315_360_000
 #: Characters that a tag may have.
 LONGEST_TAG = 100
 
@@ -176,9 +176,14 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(tags, str):
         raise ConfigError(f"tags={tags!r} is one text; write tags=[{tags!r}]")
+    if not isinstance(tags, Iterable):
+        raise ConfigError(f"tags={tags!r} must be a list of texts")
+    tags = tuple(tags)
     for tag in tags:
         if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG or tag != storable(tag):
             raise ConfigError(f"the tag {tag!r} must be a text of 1 to {LONGEST_TAG} printable characters")
+        if (found := key_in(tag)) is not None:
+            raise ConfigError(f"a tag holds {found}, which belongs into the worker's environment")
     return tuple(dict.fromkeys(tags))
 
 

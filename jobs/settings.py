@@ -8,11 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 from aquila.errors import ConfigError
 from aquila.settings import read_settings
 from jobs.budget import Budget
 from jobs.provider_limit import ProviderLimit
+
+T = TypeVar("T")
 
 #: Jobs at once, by queue, in one worker process; a queue that an actor names and this leaves out gets the same.
 DEFAULT_QUEUES: Mapping[str, int] = {"default": 10, "llm": 10}
@@ -33,6 +37,8 @@ DRIVERS = {
     "sqlite+aiosqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
 }
+#: How a Redis URL may begin.
+REDIS_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "valkey+unix")
 QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -103,25 +109,49 @@ def read_jobs_settings(
     state_dir = read_settings(environ).state_dir
     chosen = database_url or env.get("AQUILA_DATABASE_URL") or env.get("DATABASE_URL") or None
     check_clocks(lease=lease, grace=grace, live_ttl=live_ttl)
-    if keep_completed <= 0 or keep_discarded <= 0:
-        raise ConfigError(
-            "keep_completed and keep_discarded are seconds above zero; math.inf keeps rows for ever"
-        )
+    for name, seconds in (("keep_completed", keep_completed), ("keep_discarded", keep_discarded)):
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            raise ConfigError(f"{name}={seconds!r} is seconds above zero; math.inf keeps rows for ever")
     return JobsSettings(
         database_url=sync_url(chosen) if chosen else f"sqlite:///{state_dir / 'aquila.db'}",
         own_database=chosen is None,
-        redis_url=redis_url or env.get("AQUILA_REDIS_URL") or env.get("REDIS_URL") or None,
+        redis_url=_redis_url(redis_url or env.get("AQUILA_REDIS_URL") or env.get("REDIS_URL") or None),
         state_dir=state_dir,
         queues=check_queues(queues) if queues is not None else dict(DEFAULT_QUEUES),
         lease=lease,
         grace=grace,
         live_ttl=live_ttl,
         global_limits=check_queues(global_limits or {}),
-        provider_limits=dict(provider_limits or {}),
-        budgets=dict(budgets or {}),
+        provider_limits=_of_kind("provider_limits", provider_limits, ProviderLimit),
+        budgets=_of_kind("budgets", budgets, Budget),
         keep_completed=keep_completed,
         keep_discarded=keep_discarded,
     )
+
+
+def _redis_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        scheme = urlsplit(url).scheme if isinstance(url, str) else ""
+        known = scheme in REDIS_SCHEMES
+        # Reading it is what fails if it is no number.
+        _ = urlsplit(url).port if known else None
+    except ValueError:
+        known = False
+    if not known:
+        # Not quoted: it may hold a password.
+        raise ConfigError(
+            f"AQUILA_REDIS_URL or REDIS_URL cannot be read; write redis://HOST:6379/0 or one of {', '.join(REDIS_SCHEMES)}"
+        )
+    return url
+
+
+def _of_kind(name: str, values: Mapping[str, T] | None, kind: type[T]) -> dict[str, T]:
+    for key, value in (values or {}).items():
+        if not isinstance(value, kind):
+            raise ConfigError(f"{name}[{key!r}] is a jobs.{kind.__name__}(...), not {value!r}")
+    return dict(values or {})
 
 
 def check_clocks(*, lease: float, grace: float, live_ttl: float) -> None:
@@ -168,7 +198,7 @@ def check_queues(queues: Mapping[str, int]) -> dict[str, int]:
             raise ConfigError(
                 f"queue name {name!r} may hold letters, digits, '_' and '-', and begins with a letter"
             )
-        if limit < 1:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ConfigError(f"queue {name!r} needs a limit of at least 1, not {limit}")
     return dict(queues)
 

@@ -17,10 +17,11 @@ from aquila.errors import AquilaError
 from jobs import claims
 from jobs.channel import Channel
 from jobs.claims import Captured, Claim
+from jobs.credentials import redacted
 from jobs.desk import Desk
 from jobs.errors import NotStorable, StorageError
 from jobs.outcome import Errored, Finished, Interrupted, Outcome
-from jobs.policy import Again, GiveUp, decide, leaf
+from jobs.policy import Again, GiveUp, decide, leaf, words
 from jobs.registry import ActorSpec
 from jobs.rows import Job
 
@@ -109,12 +110,13 @@ class Settlement:
             attempt=job.attempt,
             max_attempts=job.max_attempts,
             backoff=self._spec.backoff,
+            throws=self._spec.throws,
             jitter=random.random(),  # noqa: S311 - it spreads retries, it hides nothing
             age=((job.started_at or job.created_at) - job.created_at).total_seconds(),
         )
         if not await self._write(self._failure(verdict, error, trace)):
             return self._given_up()
-        said = {"error": type(error).__name__, "message": str(error)}
+        said = {"error": type(error).__name__, "message": redacted(words(error))}
         why = f"{said['error']}: {said['message']}"
         if isinstance(verdict, GiveUp):
             await self._desk.live.end(self._channel, "failed", said)
@@ -130,10 +132,10 @@ class Settlement:
     ) -> Callable[[Connection], bool]:
         again = verdict if isinstance(verdict, Again) else None
         if again is not None and not again.counts:
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {redacted(words(error))}"
             return self._bound(claims.wait, delay=again.delay, why=why)
         delay = again.delay if again is not None else None
-        reason = verdict.reason if isinstance(verdict, GiveUp) else None
+        reason = redacted(verdict.reason) if isinstance(verdict, GiveUp) else None
         return self._bound(claims.fail, error=error, trace=trace, delay=delay, reason=reason)
 
     def _bound(self, write: Callable[..., bool], **facts: Any) -> Callable[[Connection], bool]:

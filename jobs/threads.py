@@ -68,7 +68,13 @@ class Threads:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run a function in a thread; when this call is cancelled, the thread goes on without it."""
+        return await self._run(function, self._limiter)
 
+    async def run_beside(self, function: Callable[[], T]) -> T:
+        """Do so for a function that another one waits for, which holds a thread already: it takes none of the limit."""
+        return await self._run(function, anyio.CapacityLimiter(1))
+
+    async def _run(self, function: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         def counted() -> T:
             with self._lock:
                 self._busy += 1
@@ -78,4 +84,4 @@ class Threads:
                 with self._lock:
                     self._busy -= 1
 
-        return await to_thread.run_sync(counted, limiter=self._limiter, abandon_on_cancel=True)
+        return await to_thread.run_sync(counted, limiter=limiter, abandon_on_cancel=True)

@@ -85,8 +85,9 @@ class TokenCount:
         """Take events; True if there was a fragment among them."""
         fragments = False
         for event in events:
-            if isinstance(event, _TEXTS):
-                self.guessed += max(1, len(event.text) // BYTES_PER_TOKEN)
+            # What nearly every event is comes first, and takes no call but one.
+            if type(event) is Chunk or isinstance(event, _TEXTS):
+                self.guessed += len(event.text) // BYTES_PER_TOKEN or 1
                 fragments = True
             elif isinstance(event, UsageUpdate):
                 self.reported, self.guessed = event.usage, 0

@@ -17,7 +17,8 @@ from aquila.telemetry.attributes import ERROR_TYPE, error_attributes
 from aquila.telemetry.content import captures_content
 from aquila.telemetry.listeners import find_tracer
 from jobs.ending import FAILURES, Ending
-from jobs.rows import Job, NewJob
+from jobs.new_job import NewJob
+from jobs.rows import Job
 
 if TYPE_CHECKING:
     from contextvars import Token

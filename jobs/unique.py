@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import ConfigError
+from jobs.registry import LONGEST_DELAY, is_seconds
 from jobs.sqltypes import db_now, storable
 from jobs.tables import ENDED, jobs, unique_keys
 
@@ -34,8 +34,10 @@ class Unique:
             or self.key != storable(self.key)
         ):
             raise ConfigError(f"unique={self.key!r} must be a text of 1 to {LONGEST} printable characters")
-        if not isinstance(self.seconds, int | float) or not 0 <= self.seconds < math.inf:
-            raise ConfigError(f"seconds={self.seconds!r} of unique={self.key!r} must be seconds from zero")
+        if not is_seconds(self.seconds) or self.seconds > LONGEST_DELAY:
+            raise ConfigError(
+                f"seconds={self.seconds!r} of unique={self.key!r} must be seconds from zero to ten years"
+            )
 
 
 def take_key(connection: Connection, key: str, job_id: str, seconds: float) -> str:

@@ -7,7 +7,8 @@ from sqlalchemy import update
 from jobs import claims, rows
 from jobs.claims import Claim
 from jobs.database import Database
-from jobs.rows import Job, NewJob
+from jobs.new_job import NewJob
+from jobs.rows import Job
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
 

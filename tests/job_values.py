@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs import rows
-from jobs.rows import Job, NewJob
+from jobs.new_job import NewJob
+from jobs.rows import Job
 
 DUE = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,12 @@ SAYS = {
     "conversation": ("Paris", "['system', 'user', 'assistant', 'user', 'assistant']"),
     "fallback": ("[gpt-4o failed, gpt-4o-mini takes over]", "Hello!"),
     "images": ("Red",),
+    "shop": (
+        "[attempt 1]",
+        "[the courier did not answer; again in 0.1 s]",
+        "[attempt 2]",
+        "[receipt 1, parcel 1Z-77: 2 attempts, charged 1 time]",
+    ),
     "sinks": ("sea", "[the file holds the same: True]"),
     "stream": ("5", "[first content after "),
     "structured_output": ("Person(name='Grace', age=37)",),
@@ -46,8 +53,8 @@ def test_every_example_is_listed_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SAYS))
-def test_an_example_runs_offline_from_its_cassette(name: str) -> None:
-    done = run(name)
+def test_an_example_runs_offline_from_its_cassette(name: str, tmp_path: Path) -> None:
+    done = run(name, AQUILA_STATE_DIR=str(tmp_path))
 
     assert (done.returncode, done.stderr) == (0, "")
     for words in SAYS[name]:

@@ -16,6 +16,7 @@ from jobs.broker import runtime
 from jobs.database import Database
 from jobs.discarded import adead_letters, aretry_all, dead_letters, retry_all
 from jobs.live import end_stream, stream_key
+from jobs.new_job import NewJob
 from jobs.rows import Job
 from jobs.sqltypes import db_now
 from jobs.tables import jobs as jobs_table
@@ -136,8 +137,8 @@ def test_one_whose_key_is_taken_stays_discarded_and_keeps_no_other(
     assert f"job {new.job_id} has its unique key" in caplog.text
 
 
-def keyed(key: str) -> rows.NewJob:
-    return rows.NewJob(
+def keyed(key: str) -> NewJob:
+    return NewJob(
         job_id=rows.new_id(),
         actor_name="add",
         queue_name="default",

@@ -11,7 +11,7 @@ from job_rows import add, claim
 from job_workers import Valkey
 
 from jobs import rows
-from jobs.channel import Channel, LiveWriter
+from jobs.channel import KEEP_EVERY, Channel, LiveWriter, waiting_time
 from jobs.claims import Claim
 from jobs.database import Database
 from jobs.live import APPEND, APPENDED, LOST, STALE, Entry, append_args, stream_key
@@ -320,3 +320,104 @@ async def test_channels_that_are_not_due_wait_for_their_time(client: Any, databa
     assert await writer.live.send_due()
 
     assert [len(await said(client, job_id)) for _, job_id in (early, late)] == [3, 2]
+
+
+async def test_a_key_that_is_no_stream_costs_only_its_own_job(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    (_, broken), (channel, job_id) = writer.open(database), writer.open(database)
+    await client.set(stream_key(broken), "somebody else's")
+    channel.append("chunk", {"text": "a"})
+
+    assert not await writer.live.flush()
+
+    assert [kind for kind, _, _ in await said(client, job_id)] == ["attempt", "chunk"]
+    await client.delete(stream_key(broken))
+    assert await writer.live.flush()
+    assert [kind for kind, _, _ in await said(client, broken)] == ["attempt"]
+
+
+async def test_streams_that_end_at_a_time_are_ended_with_one_command(client: Any, database: Database) -> None:
+    writer = Writer(client)
+    channels = [writer.open(database) for _ in range(20)]
+    await writer.live.flush()
+    for channel, _ in channels:
+        for letter in "ab":
+            channel.append("chunk", {"text": letter})
+
+    async def calls() -> int:
+        return int((await client.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+    before = await calls()
+    async with anyio.create_task_group() as group:
+        for channel, _ in channels:
+            group.start_soon(writer.live.end, channel, "done", {})
+
+    # The first goes alone, and each stream is joined by itself.
+    assert await calls() - before <= len(channels) + 5
+    for _, job_id in channels:
+        assert [kind for kind, _, _ in await said(client, job_id)] == ["attempt", "chunk", "done"]
+
+
+async def test_an_end_waits_for_what_is_on_its_way(own_valkey: Valkey, database: Database) -> None:
+    async with connect_async(own_valkey.url, retries=0) as client:
+        writer = Writer(client)
+        channel, job_id = writer.open(database)
+        await writer.live.flush()
+        own_valkey.pause()
+        channel.append("chunk", {"text": "a"})
+        async with anyio.create_task_group() as group:
+            group.start_soon(writer.live.flush)
+            await anyio.sleep(0.05)
+            channel.append("chunk", {"text": "b"})
+            group.start_soon(writer.live.end, channel, "done", {})
+            await anyio.sleep(0.05)
+            own_valkey.go_on()
+
+        assert [(kind, data) for kind, _, data in await said(client, job_id)] == [
+            ("attempt", '{"attempt": 1}'),
+            ("chunk", '{"text": "ab"}'),
+            ("done", "{}"),
+        ]
+
+
+async def test_what_was_being_sent_when_its_sender_was_cancelled_is_said_again(
+    own_valkey: Valkey, database: Database
+) -> None:
+    async with connect_async(own_valkey.url, retries=0) as client:
+        writer = Writer(client)
+        channel, job_id = writer.open(database)
+        await writer.live.flush()
+        own_valkey.pause()
+        channel.append("chunk", {"text": "a"})
+        with anyio.move_on_after(0.1) as scope:
+            await writer.live.flush()
+        own_valkey.go_on()
+        channel.append("chunk", {"text": "b"})
+        assert scope.cancelled_caught
+
+        assert await writer.live.flush()
+
+        entries = await said(client, job_id)
+    last = max(number for number, (kind, _, _) in enumerate(entries) if kind == "attempt")
+    assert [data for _, _, data in entries[last + 1 :]] == ['{"text": "ab"}']
+
+
+async def test_a_live_stream_is_kept_anew_once_an_hour(client: Any, database: Database) -> None:
+    now = [0.0]
+    writer = Writer(client)
+    writer.live = LiveWriter(client, is_held=writer.is_held, ttl=60.0, clock=lambda: now[0])
+    channel, job_id = writer.open(database)
+    await writer.live.flush()
+    await client.expire(stream_key(job_id), 1_000)
+    kept = []
+    for now[0] in (10.0, KEEP_EVERY + 1):
+        channel.append("chunk", {"text": "a"})
+        await writer.live.flush()
+        kept.append(await client.ttl(stream_key(job_id)))
+
+    assert kept[0] <= 1_000
+    assert kept[1] > 80_000
+
+
+def test_the_more_streams_wait_the_longer_they_wait_for_one_another() -> None:
+    assert [waiting_time(streams) for streams in (1, 100, 280, 5_000)] == [0.025, 0.025, 0.028, 0.03]

@@ -88,9 +88,7 @@ def test_a_rate_limit_that_lasts_a_day_counts_like_any_failure() -> None:
     limited = RateLimitError("no", status_code=429, retry_after=40.0)
 
     assert decide(limited, attempt=2, max_attempts=3, backoff=2.0, jitter=0.0, age=90_000) == Again(40.0)
-    assert isinstance(
-        decide(limited, attempt=3, max_attempts=3, backoff=2.0, jitter=0.0, age=90_000), GiveUp
-    )
+    assert isinstance(decide(limited, attempt=3, max_attempts=3, backoff=2.0, jitter=0.0, age=90_000), GiveUp)
 
 
 def test_a_used_up_budget_ends_the_job() -> None:

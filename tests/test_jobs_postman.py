@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Transaction
 
 from jobs import postman, rows
 from jobs.database import Database
+from jobs.new_job import NewJob
 from jobs.postman import Postman
-from jobs.rows import NewJob, new_id
+from jobs.rows import new_id
 from jobs.wire import Wire
 
 pytest_plugins = ["job_fixtures"]

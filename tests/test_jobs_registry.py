@@ -92,7 +92,7 @@ def test_options_of_a_send_that_cannot_be_are_refused(options: dict[str, object]
         ({"delay": -1}, "delay=-1 must be seconds from zero"),
         ({"delay": "1"}, "delay='1' must be seconds from zero"),
         ({"delay": None}, "delay=None must be seconds from zero"),
-        ({"metadata": {"a": object()}}, "metadata 'a' is a object; use JSON values or pydantic models"),
+        ({"metadata": {"a": object()}}, "metadata 'a' is of type object; use JSON values or pydantic models"),
     ],
 )
 def test_a_wrong_option_of_a_send_is_named(options: dict[str, object], said: str) -> None:

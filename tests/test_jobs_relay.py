@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, insert, select
 
 from jobs import relay, rows
 from jobs.database import Database
-from jobs.rows import NewJob, new_id
+from jobs.new_job import NewJob
+from jobs.rows import new_id
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
 from jobs.wire import Wire

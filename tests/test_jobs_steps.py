@@ -112,7 +112,7 @@ async def test_a_name_that_cannot_be_kept_is_refused(name: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (object(), r"step 'make': its value is a object; use JSON values or pydantic models"),
+        (object(), r"step 'make': its value is of type object; use JSON values or pydantic models"),
         (float("nan"), r"step 'make': its value is nan"),
         (
             "x" * LARGEST_VALUE,

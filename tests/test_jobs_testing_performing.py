@@ -68,7 +68,7 @@ def test_the_actor_sees_a_job() -> None:
 
 
 def test_progress_that_could_not_be_stored_fails() -> None:
-    with pytest.raises(ConfigError, match="is a set"):
+    with pytest.raises(ConfigError, match="is of type set"):
         perform_job(progress_of_a_set)
 
 

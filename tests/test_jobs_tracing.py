@@ -20,7 +20,8 @@ from aquila.telemetry import start_run
 from jobs import rows
 from jobs.database import Database
 from jobs.ending import Ending
-from jobs.rows import Job, NewJob
+from jobs.new_job import NewJob
+from jobs.rows import Job
 from jobs.threads import Threads
 from jobs.tracing import trace_carrier, trace_ids, tracing_attempt, tracing_sends
 

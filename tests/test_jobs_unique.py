@@ -14,7 +14,8 @@ from jobs import claims, rows, unique
 from jobs.claims import Captured
 from jobs.database import Database
 from jobs.errors import JobsError
-from jobs.rows import Job, NewJob
+from jobs.new_job import NewJob
+from jobs.rows import Job
 from jobs.sqltypes import db_now
 from jobs.tables import jobs, unique_keys
 from jobs.unique import LONGEST, Unique

@@ -104,7 +104,9 @@ async def test_an_attempt_that_takes_longer_than_its_timeout_fails(tmp_path: Pat
     (tmp_path / "mark").touch()
     async with working():
         handle = await hold.options(timeout=0.2, max_attempts=1).asend(str(tmp_path / "mark"))
-        with pytest.raises(JobFailed, match=r"JobTimeout: the attempt took longer than its timeout of 0\.2 s"):
+        with pytest.raises(
+            JobFailed, match=r"JobTimeout: the attempt took longer than its timeout of 0\.2 s"
+        ):
             await handle.aresult(timeout=10)
 
     job = await handle.ajob()

@@ -26,7 +26,9 @@ async def work(number: int, seconds: float) -> None:
 @jobs.actor(queue_name="bench", max_attempts=1)
 async def tell(shape: str) -> None:
     """Stream an answer of the bench's server."""
-    async with aquila.stream("hello", model=shape, base_url=os.environ["BENCH_BASE_URL"], api_key="k") as stream:
+    async with aquila.stream(
+        "hello", model=shape, base_url=os.environ["BENCH_BASE_URL"], api_key="k"
+    ) as stream:
         async for _ in stream:
             continue
 

@@ -6,11 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +24,7 @@ from tests.job_postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds until a worker has run its first job, and until it has stopped.
-READY_WITHIN, STOP_WITHIN = 60.0, 15.0
+READY_WITHIN, STOP_WITHIN = 60.0, 2.0
 #: The number of the first job, which is no part of any measurement.
 WARM_UP = 10_000_000
 
@@ -75,42 +74,58 @@ class Stage:
 async def staged(name: str, jobs_at_once: int) -> AsyncIterator[Stage]:
     """Start the servers and the worker of a runner; the worker has run a job when the block begins.
 
+    A process has one stage: what a runner opens in it is bound to the first one's servers.
+
     Yields:
         The stage.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    postgres = Postgres() if name.endswith("postgres") else None
-    valkey = _valkey(folder)
-    try:
-        _settle(folder, postgres, jobs_at_once)
+    with servers(postgresql=name.endswith("postgres"), jobs_at_once=jobs_at_once) as folder:
         runner = import_module(f"benchmarks.runners.{name}")
         if hasattr(runner, "set_up"):
             runner.set_up()
-        stage = Stage(runner, Path(os.environ[NOTES]))
-        with (folder / "worker.log").open("wb") as log:
-            stage.worker = subprocess.Popen(
-                runner.COMMAND, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
-            )
+        stage = Stage(runner, folder / "notes")
+        stage.worker = start(runner.COMMAND, folder / "worker.log")
         try:
             await stage.send(range(WARM_UP, WARM_UP + 1), 0.0)
             await stage.until("end", range(WARM_UP, WARM_UP + 1), READY_WITHIN)
             yield stage
         finally:
-            _end(stage.worker)
+            end(stage.worker)
+
+
+@contextmanager
+def servers(*, postgresql: bool, jobs_at_once: int = 10) -> Iterator[Path]:
+    """Run a Valkey, and a PostgreSQL if it is wanted, and name them in the environment.
+
+    Args:
+        postgresql: Whether there is a PostgreSQL.
+        jobs_at_once: What runners read that serve no more at the same time.
+
+    Yields:
+        A folder for everything, removed at the end.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    postgres = Postgres() if postgresql else None
+    valkey = _valkey(folder)
+    try:
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.environ[NOTES], os.environ[AT_ONCE] = str(folder / "notes"), str(jobs_at_once)
+        os.environ["AQUILA_STATE_DIR"] = str(folder / "state")
+        if postgres is not None:
+            postgres.start()
+            os.environ[POSTGRES] = postgres.new_database()
+        yield folder
     finally:
-        _end(valkey)
+        end(valkey)
         if postgres is not None:
             postgres.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settle(folder: Path, postgres: Postgres | None, jobs_at_once: int) -> None:
-    os.environ.setdefault("PYTHONPATH", str(ROOT))
-    os.environ[NOTES], os.environ[AT_ONCE] = str(folder / "notes"), str(jobs_at_once)
-    os.environ["AQUILA_STATE_DIR"] = str(folder / "state")
-    if postgres is not None:
-        postgres.start()
-        os.environ[POSTGRES] = postgres.new_database()
+def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a worker; what it says goes to a file."""
+    with log.open("ab") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT, start_new_session=True)
 
 
 def _valkey(folder: Path) -> subprocess.Popen[bytes]:
@@ -130,7 +145,8 @@ def _valkey(folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def _end(process: subprocess.Popen[bytes] | None) -> None:
+def end(process: subprocess.Popen[bytes] | None) -> None:
+    """End a process and its children; one that does not stop in time, and one that is paused, is killed."""
     if process is None:
         return
     process.terminate()
@@ -141,4 +157,3 @@ def _end(process: subprocess.Popen[bytes] | None) -> None:
             child.kill()
         process.kill()
         process.wait()
-    sys.stdout.flush()

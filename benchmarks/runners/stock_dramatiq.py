@@ -13,7 +13,14 @@ from dramatiq.middleware import AsyncIO
 
 from benchmarks.runners.note import AT_ONCE, REDIS, note
 
-COMMAND = [str(Path(sys.executable).with_name("dramatiq")), "--processes", "1", "--threads", os.environ[AT_ONCE], __name__]
+COMMAND = [
+    str(Path(sys.executable).with_name("dramatiq")),
+    "--processes",
+    "1",
+    "--threads",
+    os.environ[AT_ONCE],
+    __name__,
+]
 
 # Its pool refuses more than a hundred connections unless it is told otherwise.
 broker = RedisBroker(url=os.environ[REDIS], max_connections=10_000)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 import typer
-from sqlalchemy import Connection, select
 
+from aquila.sink.printable import one_line
 from jobs.broker import runtime
-from jobs.cli.durations import parse_duration
 from jobs.cli.follow import SHORT
+from jobs.cli.since import database_time, moment
+from jobs.cli.table import zoned
 from jobs.discarded import dead_letters, retry_all
+from jobs.local_time import full_time
 from jobs.rows import Job
-from jobs.sqltypes import db_now
+
+#: Characters of a reason that are shown; `--json` has them all.
+LONGEST = 500
 
 Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only those of this queue.")]
 ActorName: TypeAlias = Annotated[str | None, typer.Option("--actor", help="Only those of this actor.")]
@@ -28,14 +33,19 @@ def dead_command(
     queue_name: Queue = None,
     actor_name: ActorName = None,
     since: Since = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """List the jobs that were discarded, with the reason; those discarded last first."""
-    found = dead_letters(limit=limit, queue_name=queue_name, actor_name=actor_name, since=_moment(since))
-    for job in found:
-        typer.echo(json.dumps(job.to_dict()) if as_json else _line(job))
-    if not found and not as_json:
+    found = dead_letters(limit=limit, queue_name=queue_name, actor_name=actor_name, since=moment(since))
+    if as_json:
+        for job in found:
+            typer.echo(json.dumps(job.to_dict()))
+        return
+    if not found:
         typer.echo("no discarded jobs")
+        return
+    for line in _lines(found, runtime().database().read(database_time)):
+        typer.echo(line)
 
 
 def retry_all_command(
@@ -45,28 +55,16 @@ def retry_all_command(
     since: Since = None,
 ) -> None:
     """Run discarded jobs again, all or those that the options name."""
-    count = retry_all(limit=limit, queue_name=queue_name, actor_name=actor_name, since=_moment(since))
+    count = retry_all(limit=limit, queue_name=queue_name, actor_name=actor_name, since=moment(since))
     typer.echo(f"{count} {'job' if count == 1 else 'jobs'} will run again")
 
 
-def _moment(since: str | None) -> datetime | None:
-    if since is None:
-        return None
-    seconds = parse_duration("--since", since)
-    return runtime().database().read(_ago, seconds)
-
-
-def _ago(connection: Connection, seconds: float) -> datetime:
-    now: datetime = connection.execute(select(db_now())).scalar_one()
-    try:
-        return now - timedelta(seconds=seconds)
-    except OverflowError:
-        return now.replace(year=1)
-
-
-def _line(job: Job) -> str:
-    ended = job.ended_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if job.ended_at else "-"
-    return f"{job.job_id[:SHORT]}  {ended}  {job.actor_name}  {_why(job)}"
+def _lines(found: Sequence[Job], now: datetime) -> Iterator[str]:
+    width = max(len("ACTOR"), *(len(job.actor_name) for job in found))
+    yield f"{'JOB':<{SHORT}}  {zoned('DISCARDED', now)}  {'ACTOR':<{width}}  REASON"
+    for job in found:
+        ended = full_time(job.ended_at or job.created_at, now)
+        yield f"{job.job_id[:SHORT]}  {ended}  {job.actor_name:<{width}}  {_why(job)}"
 
 
 def _why(job: Job) -> str:
@@ -74,4 +72,4 @@ def _why(job: Job) -> str:
     if job.errors:
         last = job.errors[-1]
         said = f"{last['error']}: {last['message']}" + (f" ({said})" if said else "")
-    return " ".join(said.split()) or "no reason is stored"
+    return one_line(said, LONGEST) or "no reason is stored"

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from importlib import import_module
 from pathlib import Path, PurePath
+from traceback import extract_tb
 
 import typer
 
-from aquila.errors import ConfigError
+from aquila.errors import AquilaError, ConfigError
 from jobs.shadow import foreign_package, our_package
+
+#: How the files begin that are Python's, an installed package's or ours.
+_NOT_THEIRS = (
+    "<",
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(our_package()),
+    str(our_package().with_name("aquila")),
+)
 
 
 def import_actors(modules: list[str]) -> None:
@@ -57,6 +67,36 @@ def _import(name: str, folder: Path) -> None:
             raise ConfigError(
                 f"no module {name!r} in {folder} or on the path; name one that declares actors, like myapp.jobs"
             ) from error
-        raise ConfigError(f"the module {name} cannot be imported: its import {missing} is missing") from error
-    except ImportError as error:
-        raise ConfigError(f"the module {name} cannot be imported: {error}") from error
+        raise _broken(name, f"its import {missing} is missing", error, folder) from error
+    except (AquilaError, ImportError) as error:
+        raise _broken(name, str(error), error, folder) from error
+    except SystemExit as error:
+        raise _broken(name, "it ends the process when it is imported", error, folder) from error
+    # What a user's module does when it is imported may raise anything.
+    except Exception as error:
+        raise _broken(name, f"{type(error).__name__}: {error}", error, folder) from error
+
+
+def _broken(name: str, why: str, error: BaseException, folder: Path) -> ConfigError:
+    place = place_of(error, folder)
+    # A syntax error names its place itself.
+    where = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
+    return ConfigError(
+        f"the module {name} cannot be imported: {why}{where}; run again with --debug for the traceback"
+    )
+
+
+def place_of(error: BaseException, folder: Path) -> str | None:
+    """Give the file and line where a user's code stood last when it raised, `shop.py, line 2`; None if none did.
+
+    Args:
+        error: What was raised.
+        folder: Files below it are named from there.
+    """
+    places = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
+    own = [(Path(file), line) for file, line in places if not file.startswith(_NOT_THEIRS)]
+    if not own:
+        return None
+    file, line = own[-1]
+    shown = file.relative_to(folder) if file.is_relative_to(folder) else file
+    return f"{shown}, line {line}"

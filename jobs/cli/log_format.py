@@ -1,4 +1,4 @@
-"""`--log-format`: what the worker's log looks like, one JSON object a line or text."""
+"""`--log-format` and `--log-level`: what the worker's log looks like, one JSON object a line or text, and what is in it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ class LogFormat(StrEnum):
 
     text = "text"
     json = "json"
+
+
+class LogLevel(StrEnum):
+    """From which level on records are told."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+    @property
+    def number(self) -> int:
+        """The level as `logging` counts it."""
+        return logging.getLevelNamesMapping()[self.name.upper()]
 
 
 class JsonFormatter(logging.Formatter):
@@ -77,19 +91,19 @@ class Voice:
     warn: Callable[[str], None]
 
 
-def set_up_logging(log_format: LogFormat, level: int = logging.WARNING) -> Voice:
+def set_up_logging(log_format: LogFormat, level: LogLevel = LogLevel.warning) -> Voice:
     """Set up the logging of a worker process on stderr; give what says the worker's own lines.
 
     Under JSON these are JSON too, on stdout, of the logger `jobs.worker`.
 
     Args:
         log_format: What both look like.
-        level: From which level on records are told.
+        level: From which level on records are told, of whichever logger.
     """
     if log_format is LogFormat.text:
-        logging.basicConfig(level=level, handlers=[_handler(sys.stderr, JobTextFormatter())])
+        logging.basicConfig(level=level.number, handlers=[_handler(sys.stderr, JobTextFormatter())])
         return Voice(typer.echo, _warn)
-    logging.basicConfig(level=level, handlers=[_handler(sys.stderr, JsonFormatter())])
+    logging.basicConfig(level=level.number, handlers=[_handler(sys.stderr, JsonFormatter())])
     logging.captureWarnings(capture=True)
     worker = logging.getLogger(_WORKER)
     worker.setLevel(logging.INFO)

@@ -24,7 +24,7 @@ def prune_command(
         str | None, typer.Option(help="Keep discarded jobs for so long: 12h, 30d, 0. Default: as configured.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Remove jobs that ended long ago; a running worker does so by itself."""
     pruned = prune(

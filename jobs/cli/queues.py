@@ -8,21 +8,23 @@ from typing import Annotated, TypeAlias
 import typer
 
 from jobs.broker import runtime
+from jobs.cli.exit_codes import EXIT_CODES
 from jobs.queues import QueueCounts, pause_queue, queue_counts, resume_queue
 from jobs.tables import STATES
 
 app = typer.Typer(
     help="Look at the queues, pause and resume them.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.")]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
 @app.command("ls")
 def list_queues(as_json: Json = False) -> None:
-    """List the queues with what waits and runs in them."""
+    """List the queues with what waits and runs in them; limits over all workers are known to these alone."""
     found = queue_counts()
     if as_json:
         for counts in found.values():
@@ -56,13 +58,19 @@ def _facts(counts: QueueCounts) -> list[str]:
     facts[0] = facts[0] or "no jobs"
     if counts.paused_at is not None:
         facts.append(f"paused since {counts.paused_at.astimezone():%Y-%m-%d %H:%M:%S}")
-    if counts.workers:
-        facts.append(f"{counts.limit} at once in {counts.workers} worker{'s' if counts.workers > 1 else ''}")
-    else:
-        facts.append("no worker")
+    facts.append(_workers(counts))
     if counts.global_limit is not None:
         facts.append(f"{counts.global_limit} over all workers")
     return facts
+
+
+def _workers(counts: QueueCounts) -> str:
+    # Not the sum: the workers may be configured with a limit for all of them, which nobody else knows.
+    numbers = sorted(set(counts.worker_limits))
+    if not numbers:
+        return "no worker"
+    each = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return f"{counts.workers} worker{'s' if counts.workers > 1 else ''}, limit per worker {each}"
 
 
 def _note_unknown(name: str) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from jobs.broker import close, override, runtime
 from jobs.cli.loading import import_actors
-from jobs.cli.log_format import LogFormat, set_up_logging
+from jobs.cli.log_format import LogFormat, LogLevel, set_up_logging
 from jobs.cli.metrics_port import open_metrics
 from jobs.cli.quiet import Quiet
 from jobs.processes import INDEX, Processes
@@ -26,6 +26,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 #: A lease below this many seconds is told to be one.
 SHORT_LEASE = 1.0
+DEBUG = "--debug"
 
 
 @app.callback(invoke_without_command=True, context_settings={"allow_interspersed_args": True})
@@ -50,9 +51,15 @@ def worker(
     ] = None,
     metrics_host: Annotated[str, typer.Option(help="The address to serve them at.")] = "127.0.0.1",
     log_format: Annotated[LogFormat, typer.Option(help="One JSON object a line, or text.")] = LogFormat.text,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            help="What is logged, of every logger, libraries' too. The worker's own lines always are."
+        ),
+    ] = LogLevel.warning,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; what is not done by then is put back."""  # noqa: DOC501 - users read this
-    voice = set_up_logging(log_format)
+    voice = set_up_logging(log_format, log_level)
     if processes > 1:
         options = {
             "--queues": queues,
@@ -61,8 +68,12 @@ def worker(
             "--metrics-port": metrics_port,
             "--metrics-host": metrics_host,
             "--log-format": log_format.value,
+            "--log-level": log_level.value,
         }
         said = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        if DEBUG in sys.argv:
+            # The main command takes it away, wherever it stands.
+            said.append(DEBUG)
         supervisor = Processes([*(modules or []), *said], processes, announce=voice.tell)
         raise typer.Exit(anyio.run(supervisor.run))
     logging.getLogger("jobs").addFilter(Quiet())
