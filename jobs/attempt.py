@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -69,6 +69,20 @@ class Attempt:
     async def run(self) -> None:
         """Run the actor, store the outcome and end the live stream if the job has ended."""
         held = self._desk.keeper.hold(self._claim, since=self._since)
+        try:
+            # What is logged until the outcome is stored belongs to the job.
+            with running(self._context()), Observation(self._job, self._desk.metrics, self._captured) as seen:
+                outcome, settled = await self._run(held)
+                seen.end(settled, leaf(outcome.error) if isinstance(outcome, Errored) else None)
+                if settled == "discarded":
+                    # Nobody will read them any more, and their provider bills what goes on.
+                    await self._responses.cancel_open()
+                await self._hooks.after(outcome)
+        finally:
+            self._desk.keeper.drop(held)
+
+    async def _run(self, held: Held) -> tuple[Outcome, Settled]:
+        job = self._job
         settlement = Settlement(
             self._desk,
             self._spec,
@@ -77,23 +91,16 @@ class Attempt:
             captured=self._captured,
             since=self._since,
         )
-        # What is logged until the outcome is stored belongs to the job.
-        with running(self._context()), Observation(self._job, self._desk.metrics, self._captured) as seen:
-            try:
-                job = self._job
-                admitted = await self._desk.limits.admit(job.queue_name, job.job_id, job.epoch)
-                outcome = await self._perform(held) if admitted else Interrupted("limit")
-                # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
-                settled = await _settle(settlement, outcome)
-            finally:
-                self._desk.keeper.drop(held)
-            seen.end(settled, leaf(outcome.error) if isinstance(outcome, Errored) else None)
-            if settled == "discarded":
-                # Nobody will read them any more, and their provider bills what goes on.
-                await self._responses.cancel_open()
-            await self._hooks.after(outcome)
+        try:
+            admitted = await self._desk.limits.admit(job.queue_name, job.job_id, job.epoch)
+            outcome = await self._perform(held) if admitted else Interrupted("limit")
+            # The lease is renewed until the outcome is stored: a database that is away must not cost the result.
+            return outcome, await _settle(settlement, outcome)
+        finally:
+            self._desk.keeper.drop(held)
 
     async def _perform(self, held: Held) -> Outcome:
+        cancelled_before = _cancellations()
         seconds = self._job.timeout
         if seconds is not None:
             held.scope.deadline = anyio.current_time() + seconds
@@ -102,8 +109,10 @@ class Attempt:
                 output, result = stored_forms(await self._call(), self._channel.text)
                 return Finished(output, result)
             except asyncio.CancelledError as error:
-                if _is_cancelled_from_outside():
+                if anyio.current_effective_deadline() == -math.inf:
+                    # A scope around this is cancelled: the attempt is interrupted.
                     raise
+                _take_back(cancelled_before)
                 return Errored(RuntimeError(f"the actor cancelled itself: {error!r}"))
             except BaseException as error:
                 # A BaseException too: Rust extensions panic with one, and the other jobs must go on.
@@ -124,19 +133,13 @@ class Attempt:
         await self._hooks.before()
         args, kwargs = unpack(self._spec.fn, self._job.arguments)
         cassette = JobCassette(self._job.cassette, self._job.cassette_mode)
-        async with AsyncExitStack() as around:
-            self._meter = await around.enter_async_context(self._desk.metering.of(self._job))
-            await around.enter_async_context(self._responses)
-            for block in (
-                ambient(self._sink),
-                cassette.playing(),
-                recording(ToolLedger(self._steps)),
-            ):
-                around.enter_context(block)
-            if self._spec.is_async:
-                return await self._spec.fn(*args, **kwargs)
-            # A thread cannot be cancelled; it is left behind, and whatever it still says is refused.
-            return await self._desk.threads.run(partial(self._spec.fn, *args, **kwargs))
+        # No stack of exits: there are thousands of attempts that wait in here.
+        async with self._desk.metering.of(self._job) as self._meter, self._responses:
+            with ambient(self._sink), cassette.playing(), recording(ToolLedger(self._steps)):
+                if self._spec.is_async:
+                    return await self._spec.fn(*args, **kwargs)
+                # A thread cannot be cancelled; it is left behind, and whatever it still says is refused.
+                return await self._desk.threads.run(partial(self._spec.fn, *args, **kwargs))
 
     def _captured(self) -> Captured:
         return replace(self._sink.captured(), cost=self._meter.cost if self._meter is not None else None)
@@ -172,6 +175,13 @@ async def _settle(settlement: Settlement, outcome: Outcome) -> Settled:
         return await settlement.settle(Errored(JobsError(f"the outcome could not be stored: {words(error)}")))
 
 
-def _is_cancelled_from_outside() -> bool:
+def _cancellations() -> int:
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return task.cancelling() if task is not None else 0
+
+
+def _take_back(before: int) -> None:
+    # The actor has cancelled its own task. What comes after it, which stores its outcome, must not end for that.
+    task = asyncio.current_task()
+    while task is not None and task.cancelling() > before:
+        task.uncancel()

@@ -174,13 +174,16 @@ def fail(
         **_added(captured),
     }
     if delay is None:
-        return _finish(connection, held, state="discarded", reason=reason, **common)
-    return _leave(connection, held, state="retryable", scheduled_at=db_now(delay), **common)
+        done = _finish(connection, held, state="discarded", reason=reason, **common)
+    else:
+        done = _leave(connection, held, state="retryable", scheduled_at=db_now(delay), **common)
+    return done or _has_failed(connection, held, entry)
 
 
 def release(connection: Connection, held: Claim, *, captured: Captured = NOTHING) -> bool:
     """Give the job back as if this attempt had not been, but for its cost; False if the claim is stale."""
-    return _leave(connection, held, state="available", attempt=jobs.c.attempt - 1, **_added(captured))
+    back = {"state": "available", "attempt": jobs.c.attempt - 1, **_added(captured)}
+    return _leave(connection, held, **back) or _is_back(connection, held)
 
 
 def wait(connection: Connection, held: Claim, *, delay: float, why: str, captured: Captured) -> bool:
@@ -195,7 +198,7 @@ def wait(connection: Connection, held: Claim, *, delay: float, why: str, capture
     """
     known = {**get(connection, held.job.job_id).metadata, WAITS: why[:WHY_LENGTH]}
     later = {"state": "retryable", "scheduled_at": db_now(delay), "metadata": known, **_added(captured)}
-    return _leave(connection, held, attempt=jobs.c.attempt - 1, **later)
+    return _leave(connection, held, attempt=jobs.c.attempt - 1, **later) or _is_back(connection, held)
 
 
 def keep_partial(connection: Connection, held: Claim, captured: Captured) -> bool:
@@ -264,6 +267,21 @@ def _now(connection: Connection) -> str:
 def _added(captured: Captured) -> dict[str, Any]:
     # Earlier attempts were paid for as well.
     return {} if captured.cost is None else {"cost": func.coalesce(jobs.c.cost, 0.0) + captured.cost}
+
+
+def _has_failed(connection: Connection, held: Claim, entry: Mapping[str, Any]) -> bool:
+    # Refused too if it is stored, and the database's answer to that was lost.
+    job = get(connection, held.job.job_id)
+    last = job.errors[-1] if job.errors else {}
+    same = all(last.get(name) == entry[name] for name in ("attempt", "error", "message"))
+    return same and job.epoch == held.job.epoch and job.state in {"discarded", "retryable"}
+
+
+def _is_back(connection: Connection, held: Claim) -> bool:
+    # As above, of an attempt that counts for nothing.
+    job = get(connection, held.job.job_id)
+    attempts = held.job.attempt - 1
+    return (job.epoch, job.attempt, job.worker_id) == (held.job.epoch, attempts, None) and not job.ended
 
 
 def _mine(held: Claim) -> ColumnElement[bool]:

@@ -98,7 +98,7 @@ class JobHandle:
         try:
             if before.state == "executing":
                 # Its worker ends the attempt and the live stream.
-                used.wire().tell(f"cancel:{self.job_id}")
+                used.wire().tell(f"cancel:{self.job_id}.{before.epoch}")
             else:
                 end_stream(used.wire(), before, "cancelled", ttl=used.settings.live_ttl)
         except BrokerUnavailable as error:

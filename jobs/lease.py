@@ -104,11 +104,11 @@ class LeaseKeeper:
         """Stop looking after an attempt."""
         self._held.pop(held.claim.key, None)
 
-    def interrupt(self, job_id: str, reason: Reason) -> None:
-        """End the attempts of one job that run here."""
-        for held in list(self._held.values()):
-            if held.claim.job.job_id == job_id:
-                held.interrupt(reason)
+    def interrupt(self, job_id: str, epoch: int, reason: Reason) -> None:
+        """End one attempt, if it runs here; a newer one of the same job goes on."""
+        held = self._held.get((job_id, epoch))
+        if held is not None:
+            held.interrupt(reason)
 
     def interrupt_all(self, reason: Reason) -> None:
         """End every attempt that runs here."""

@@ -7,6 +7,7 @@ stream as in the row, and nothing follows the event that ends an attempt's strea
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -64,10 +65,20 @@ end
 return answers
 """
 )
+#: KEYS: the stream, its fence. ARGV: the last epoch whose words are to be dropped.
+FORGET = Script(
+    """
+local epoch = tonumber(redis.call('HGET', KEYS[2], 'e') or '-1')
+if epoch > tonumber(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+)
 #: Events that carry a piece of something longer: pieces of one thing that wait together become one.
 FRAGMENTS = frozenset({"chunk", "reasoning_chunk", "tool_call_chunk"})
 #: Events that tell all there is so far, so that a newer one makes an older one useless.
 TOTALS = frozenset({"partial", "usage_update"})
+
+logger = logging.getLogger("jobs")
 
 #: What an event is a piece of: its kind, its run, and the call whose arguments it brings.
 Source: TypeAlias = tuple[str, str | None, str | None]
@@ -88,7 +99,12 @@ class Entry:
 
     def said(self) -> str:
         """Give it as the stream has it, behind its kind."""
-        return f"{self.attempt} {_json(self.data)}"
+        try:
+            return f"{self.attempt} {_json(self.data)}"
+        except (TypeError, ValueError, RecursionError) as error:
+            # An event of a host's own, with keys that are no text for example. It must not silence the others.
+            logger.warning("an event of kind %s is told without its data: %s", self.type, error)
+            return f"{self.attempt} {_json({'unsayable': str(error)})}"
 
 
 class Fragments:
@@ -190,13 +206,13 @@ def end_stream(wire: Wire, job: Job, terminal: Terminal, *, ttl: float, **data: 
 
 
 def forget_stream(wire: Wire, job: Job) -> None:
-    """Drop what an ended job has said, before it runs again.
+    """Drop what a job has said that is to run again, unless its next attempt has begun to speak.
 
     Raises:
         BrokerUnavailable: Redis does not answer.
     """
     with wire.translated():
-        wire.client.delete(stream_key(job.job_id))
+        FORGET.run(wire.client, [2, stream_key(job.job_id), fence_key(job.job_id), job.epoch])
 
 
 def fence_key(job_id: str) -> str:

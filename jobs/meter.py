@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -104,11 +104,9 @@ class Meter:
             self._accounts.leave(self._watched)
             await self._accounts.flush()
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Let every request of runs that begin inside the block pass this meter."""
-        with gated(self):
-            yield
+    def counting(self) -> AbstractContextManager[None]:
+        """Give the block whose runs pass this meter with every request."""
+        return gated(self)
 
     def check(self) -> None:
         """Raise what has stopped the attempt, for an actor that has caught it and gone on.

@@ -1,6 +1,6 @@
 """What a worker hears at once instead of at its next look.
 
-`wake:QUEUE`: there may be a job to fetch. `pause:QUEUE` and `resume:QUEUE`: its row says something new. `cancel:JOB`: end it.
+`wake:QUEUE`: there may be a job to fetch. `pause:QUEUE` and `resume:QUEUE`: its row says something new. `cancel:JOB.EPOCH`: end that attempt of it.
 A line may be lost or come twice: each is a reason to look at what is kept elsewhere, and nothing more.
 """
 

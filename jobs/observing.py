@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from jobs.claims import Captured
@@ -11,6 +13,8 @@ from jobs.ending import Ending
 from jobs.metrics import Metrics
 from jobs.rows import Job
 from jobs.tracing import AttemptSpan, tracing_attempt
+
+logger = logging.getLogger("jobs")
 
 
 class Observation:
@@ -41,13 +45,16 @@ class Observation:
 
     def __enter__(self) -> Self:
         self._began = self._clock()
-        self._metrics.started(self._job)
-        self._span.__enter__()
+        # A host's exporter that fails must not cost the job its attempt.
+        with _harmless():
+            self._metrics.started(self._job)
+            self._span.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.end("abandoned")
-        self._span.__exit__()
+        with _harmless():
+            self._span.__exit__()
 
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
         """Say how the attempt ended; every call but the first changes nothing. Leaving the block without one abandons it.
@@ -59,6 +66,16 @@ class Observation:
         if self._ended:
             return
         self._ended = True
-        self._span.end(ending, error)
         seconds = self._clock() - self._began
-        self._metrics.ended(self._job, ending, seconds, self._captured())
+        with _harmless():
+            self._span.end(ending, error)
+        with _harmless():
+            self._metrics.ended(self._job, ending, seconds, self._captured())
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("an attempt could not be observed")

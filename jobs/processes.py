@@ -46,6 +46,8 @@ class Processes:
     clock: Callable[[], float] = time.monotonic
     _slots: list[_Slot] = field(default_factory=list)
     _stopping: bool = False
+    #: Whether one of them has lived long enough to show that the configuration is good.
+    _proved: bool = False
     _began: float = 0.0
 
     async def run(self) -> int:
@@ -88,7 +90,7 @@ class Processes:
                 slot.process = None
                 if self._stopping:
                     continue
-                if code == 1 and now - slot.started < NEVER_READY:
+                if code == 1 and not self._proved and now - slot.started < NEVER_READY:
                     # It has said why: a configuration that one cannot use is of no use to the others.
                     self._stopping = True
                     self._tell(signal.SIGTERM)
@@ -97,6 +99,8 @@ class Processes:
                 slot.pause = min(slot.pause * 2, LONGEST_PAUSE) if young else FIRST_PAUSE
                 slot.due = now + slot.pause
                 self.announce(f"worker {slot.index} ended with {code}; another starts in {slot.pause:g} s")
+            elif process is not None and now - slot.started >= NEVER_READY:
+                self._proved = True
             elif process is None and not self._stopping and now >= slot.due:
                 slot.process, slot.started = self._spawn(slot.index, reading), now
         return 0

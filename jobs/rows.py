@@ -220,6 +220,10 @@ def run_again(connection: Connection, job_id: str) -> tuple[Job, bool]:
     job = get(connection, job_id)
     if job.unique_key is not None and (holder := take_key(connection, job.unique_key, job_id, 0.0)) != job_id:
         raise JobsError(f"job {job_id} cannot run again: job {holder} has its unique key {job.unique_key!r}")
+    # Read anew, and kept from others: somebody else may be sending it to run again at this moment.
+    job = as_job(
+        connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).mappings().one()
+    )
     if job.state == "completed":
         # What failed goes on where it was; what is done is done anew.
         connection.execute(delete(steps).where(steps.c.job_id == job_id))

@@ -21,6 +21,7 @@ async def serve(worker: Worker) -> None:
         StorageError: The database cannot be reached at the start.
         BrokerUnavailable: Redis does not answer at the start.
     """
+    worker.owns_process = True
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
         async def stop_on_signal() -> None:

@@ -7,6 +7,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ class Settlement:
                 return await self._cancelled()
             case Interrupted(reason):
                 if not await self._write(self._bound(claims.release)):
-                    return self._given_up()
+                    return await self._cancelled()
                 self._say(f"put back ({reason})")
                 return "released"
 
@@ -91,14 +92,19 @@ class Settlement:
         except NotStorable as error:
             return await self._fail(error, None)
         if not kept:
-            return self._given_up()
+            return await self._cancelled(output)
         await self._desk.live.end(self._channel, "done", {})
         self._say("completed")
         return "completed"
 
-    async def _cancelled(self) -> Settled:
-        if not await self._write(self._bound(claims.keep_partial)):
-            return self._given_up()
+    async def _cancelled(self, output: str | None = None) -> Settled:
+        """Keep what there is of a job that is cancelled, perhaps a moment before its actor ended."""
+        captured = self._captured()
+        if output is not None and not captured.text:
+            captured = replace(captured, text=output)
+        if not await self._write(partial(claims.keep_partial, held=self._claim, captured=captured)):
+            self._say(GIVEN_UP)
+            return "stale"
         await self._desk.live.end(self._channel, "cancelled", {})
         self._say("cancelled")
         return "cancelled"
@@ -115,7 +121,7 @@ class Settlement:
             age=((job.started_at or job.created_at) - job.created_at).total_seconds(),
         )
         if not await self._write(self._failure(verdict, error, trace)):
-            return self._given_up()
+            return await self._cancelled()
         said = {"error": type(error).__name__, "message": redacted(words(error))}
         why = f"{said['error']}: {said['message']}"
         if isinstance(verdict, GiveUp):
@@ -160,10 +166,6 @@ class Settlement:
                 self._desk.health.failed()
                 logger.warning("the outcome of job %s waits to be stored: %s", self._job.job_id, error)
             await anyio.sleep(STORE_AGAIN)
-
-    def _given_up(self) -> Settled:
-        self._say(GIVEN_UP)
-        return "stale"
 
     def _say(self, what: str) -> None:
         seconds = time.monotonic() - self._since

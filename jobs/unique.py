@@ -14,6 +14,8 @@ from jobs.registry import LONGEST_DELAY, is_seconds
 from jobs.sqltypes import db_now, storable
 from jobs.tables import ENDED, jobs, unique_keys
 
+#: Keys removed in one transaction.
+BATCH = 1000
 #: Characters a key may have, its actor's name apart.
 LONGEST = 200
 
@@ -70,8 +72,12 @@ def take_key(connection: Connection, key: str, job_id: str, seconds: float) -> s
 def prune_keys(connection: Connection) -> int:
     """Remove the keys that nobody has any more; give how many."""
     live = select(jobs.c.id).where(jobs.c.id == unique_keys.c.job_id, jobs.c.state.not_in(ENDED))
-    free = func.coalesce(unique_keys.c.until, db_now(-1)) < db_now()
-    return connection.execute(delete(unique_keys).where(free, ~live.exists())).rowcount
+    free = (func.coalesce(unique_keys.c.until, db_now(-1)) < db_now()) & ~live.exists()
+    # A key that a transaction is taking is left to it. The others are locked first and looked at once more: PostgreSQL would
+    # ask about the job that a key has by now as of a moment at which that job was not there.
+    found = select(unique_keys.c.key).where(free).limit(BATCH).with_for_update(skip_locked=True)
+    keys = list(connection.scalars(found))
+    return connection.execute(delete(unique_keys).where(unique_keys.c.key.in_(keys), free)).rowcount
 
 
 def _is_taken(connection: Connection, job_id: str, until: datetime | None) -> bool:

@@ -90,7 +90,7 @@ class Wire:
                 getattr(self.broker, how)("enqueue", message, None)
 
     def tell(self, news: str) -> None:
-        """Publish a line to every worker: `wake:QUEUE` or `cancel:JOB`.
+        """Publish a line to every worker: see `jobs.news`.
 
         Raises:
             BrokerUnavailable: Redis does not answer.

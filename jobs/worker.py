@@ -82,10 +82,19 @@ class Worker(dramatiq.Worker):
         self._hurry = anyio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        #: Whether the process is this worker's, so that it may end it when an actor will not be cancelled.
+        self.owns_process = False
 
     def start(self) -> None:
-        """Work in a thread of its own until `stop`."""
-        self._thread = threading.Thread(target=anyio.run, args=(self.run,), name="aquila-worker")
+        """Work in a thread of its own until `stop`.
+
+        Raises:
+            RuntimeError: It was started before; make another Worker.
+        """
+        if self._thread is not None or self._loop is not None:
+            raise RuntimeError("a worker works once; make another Worker to start again")
+        # A daemon: an actor that will not be cancelled must not keep the host from ending.
+        self._thread = threading.Thread(target=anyio.run, args=(self.run,), name="aquila-worker", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: int = 600_000) -> None:
@@ -238,8 +247,10 @@ class Worker(dramatiq.Worker):
         self._announce(f"{keeper.count} attempts did not end and are left behind")
         attempts.cancel()
         await anyio.sleep(CLEAN_UP_SECONDS / 2)
-        # An actor that will not be cancelled would keep the process for ever.
-        os._exit(1)
+        if self.owns_process:
+            # An actor that will not be cancelled would keep the process for ever.
+            os._exit(1)
+        logger.error("an actor will not be cancelled; this worker's thread is left behind with it")
 
     async def _strike(self) -> None:
         try:
@@ -265,6 +276,8 @@ def _hear(fetchers: Mapping[str, Fetcher], keeper: LeaseKeeper, pauses: PauseWat
     if kind == "wake" and name in fetchers:
         fetchers[name].wake()
     elif kind == "cancel":
-        keeper.interrupt(name, "lost")
+        job_id, _, epoch = name.partition(".")
+        if epoch.isdecimal():
+            keeper.interrupt(job_id, int(epoch), "lost")
     elif kind in {"pause", "resume"}:
         pauses.wake()

@@ -29,13 +29,13 @@ async def test_queues_are_listed() -> None:
     for _ in range(2):
         add.send(1, 2)
     tell.options(delay=60).send("hello")
-    async with working(other=3), working(other=4):
+    async with working(other=3, llm=2), working(other=4):
         lines = queues("ls").stdout.splitlines()
 
     assert lines == [
         "default  2 available; no worker",
-        "llm      1 scheduled; no worker",
-        "other    no jobs; 7 at once in 2 workers",
+        "llm      1 scheduled; 1 worker, limit per worker 2",
+        "other    no jobs; 2 workers, limit per worker 3 to 4",
     ]
 
 
@@ -55,6 +55,7 @@ def test_a_paused_queue_and_a_limit_for_the_fleet_are_listed() -> None:
         "name": "default",
         "states": {"available": 1},
         "workers": 0,
+        "worker_limits": [],
         "limit": 0,
         "global_limit": 2,
     }

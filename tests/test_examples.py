@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aquila.shared_server import stop
+from jobs.embedded import SERVER_NAME
 from tests.project_cassettes import ROOT
 
 SAYS = {
@@ -55,6 +57,7 @@ def test_every_example_is_listed_here() -> None:
 @pytest.mark.parametrize("name", sorted(SAYS))
 def test_an_example_runs_offline_from_its_cassette(name: str, tmp_path: Path) -> None:
     done = run(name, AQUILA_STATE_DIR=str(tmp_path))
+    stop(SERVER_NAME, tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")
     for words in SAYS[name]:

@@ -81,9 +81,30 @@ def test_an_argument_that_is_called_like_a_credential_is_refused() -> None:
         pack(take, (), {"api_key": "anything"})
 
 
-def test_a_call_that_does_not_fit_fails_where_it_is_made() -> None:
-    with pytest.raises(TypeError, match="unexpected keyword"):
-        pack(take, (), {"valeu": 1})
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        (
+            (),
+            {"valeu": 1},
+            "take() takes (value=..., api_key=...): got an unexpected keyword argument 'valeu'",
+        ),
+        ((1, 2, 3), {}, "take() takes (value=..., api_key=...): too many positional arguments"),
+    ],
+    ids=["keyword", "position"],
+)
+def test_a_call_that_does_not_fit_fails_where_it_is_made(
+    args: tuple[Any, ...], kwargs: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        pack(take, args, kwargs)
+
+
+def test_a_missing_argument_is_told_with_the_function_s_names() -> None:
+    with pytest.raises(
+        TypeError, match=re.escape("greet() takes (person, *others, words=..., loud=...): missing")
+    ):
+        pack(greet, (), {})
 
 
 @pytest.mark.parametrize("packed", [{"args": [1, 2, 3], "kwargs": {}}, {"args": [{"name": 1}], "kwargs": {}}])

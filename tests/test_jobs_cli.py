@@ -26,15 +26,31 @@ async def test_jobs_are_listed_and_shown() -> None:
         await good.aresult(timeout=10)
         await until_state(bad, "discarded")
 
-    listed = aquila("jobs", "ls")
-    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["scheduled", "discarded", "completed"]
+    _, *listed = aquila("jobs", "ls").stdout.splitlines()
+    assert [line.split()[1] for line in listed] == ["scheduled", "discarded", "completed"]
     assert waiting.job_id[:8] in aquila("jobs", "ls", "--state", "scheduled").stdout
-    assert aquila("jobs", "ls", "--limit", "1").stdout.count("\n") == 1
+    assert aquila("jobs", "ls", "--limit", "1").stdout.count("\n") == 2
 
     shown = aquila("jobs", "show", bad.job_id[:10]).stdout
     assert "discarded" in shown
     assert "BadRequestError: the prompt is wrong" in shown
     assert json.loads(aquila("jobs", "show", good.job_id, "--json").stdout)["result"] == 3
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["show"], ["follow", "--json"]], ids=" ".join)
+def test_a_reader_that_goes_early_ends_a_command_quietly(arguments: list[str]) -> None:
+    handle = add.send(1, 2)
+    handle.cancel()
+    named = [] if arguments == ["ls"] else [handle.job_id]
+    with subprocess.Popen(
+        [*COMMAND, "jobs", *arguments, *named], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        said = command.stderr.read()
+
+    assert (command.returncode, said) == (1, "")
 
 
 async def test_following_a_failed_job_ends_with_its_error() -> None:

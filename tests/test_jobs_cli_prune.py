@@ -83,12 +83,13 @@ def test_dead_lists_the_newest_first_with_the_reason(used: Database) -> None:
     old = ended(used, "discarded", 2, reason="attempt 2 of 2 failed", errors=[error])
     new = ended(used, "discarded", 1, queue_name="llm")
 
-    first, second = said("dead").splitlines()
+    header, first, second = said("dead").splitlines()
+    assert header.split()[:2] == ["JOB", "DISCARDED"]
     assert first.startswith(new.job_id[:8])
-    assert first.endswith("add  no reason is stored")
+    assert first.endswith("add    no reason is stored")
     assert second.startswith(old.job_id[:8])
-    assert second.endswith("add  ValueError: no luck (attempt 2 of 2 failed)")
-    assert said("dead", "--queue", "llm", "--limit", "5").count("\n") == 1
+    assert second.endswith("add    ValueError: no luck (attempt 2 of 2 failed)")
+    assert said("dead", "--queue", "llm", "--limit", "5").count("\n") == 2
     assert said("dead", "--actor", "pay") == "no discarded jobs\n"
     assert json.loads(said("dead", "--since", "36h", "--json"))["job_id"] == new.job_id
 

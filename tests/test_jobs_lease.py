@@ -87,7 +87,7 @@ async def test_the_first_reason_counts(database: Database) -> None:
     held = it.hold(claim(database, add(database)), since=100.0)
 
     it.interrupt_all("shutdown")
-    it.interrupt(held.claim.job.job_id, "lost")
+    it.interrupt(*held.claim.key, "lost")
 
     assert held.reason == "shutdown"
 

@@ -421,3 +421,10 @@ async def test_a_live_stream_is_kept_anew_once_an_hour(client: Any, database: Da
 
 def test_the_more_streams_wait_the_longer_they_wait_for_one_another() -> None:
     assert [waiting_time(streams) for streams in (1, 100, 280, 5_000)] == [0.025, 0.025, 0.028, 0.03]
+
+
+def test_an_event_that_json_refuses_is_told_without_its_data(caplog: pytest.LogCaptureFixture) -> None:
+    said = Entry("status", 1, {"name": "odd", "data": {("a", "b"): 1}}).said()
+
+    assert said.startswith('1 {"unsayable":')
+    assert "told without its data" in caplog.text

@@ -55,6 +55,16 @@ def test_missed_ticks_are_made_up_for_as_the_cron_says(
     assert not found or datetime.fromisoformat(found[-1]) == last_tick(database, cron)
 
 
+def test_a_clock_that_was_ahead_silences_no_cron(database: Database) -> None:
+    cron = a_cron()
+    seen_to(database, cron, now(database) + timedelta(hours=1))
+
+    assert tick(database, cron).due <= now(database) + timedelta(minutes=1)
+    last = last_tick(database, cron)
+    assert last is not None
+    assert last <= now(database)
+
+
 def test_many_ticks_are_added_a_batch_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "BATCH", 7)
     cron = a_cron(missed="all")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
 from job_workers import Valkey, WorkerProcess, aquila, one_line, until
 
+from aquila.errors import ConfigError
+from jobs.cli.loading import import_actors
 from jobs.cli.quiet import SILENCE, Quiet
 from jobs.errors import StorageError
 
@@ -43,6 +46,55 @@ def test_a_module_that_lacks_an_import_is_told_with_it(line: str, said: str, tmp
     (tmp_path / "shop.py").write_text(line + "\n")
 
     assert said in one_line(aquila("worker", "shop", cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n1 / 0\n", "ZeroDivisionError: division by zero (shop.py, line 2)"),
+        (
+            "import json\n\njson.loads('{')\n",
+            "enclosed in double quotes: line 1 column 2 (char 1) (shop.py, line 3)",
+        ),
+        ("def f(:\n", "SyntaxError: invalid syntax (shop.py, line 1)"),
+        ("import jobs\n\n@jobs.actor(priority=9)\ndef f(): ...\n", "not 9 (shop.py, line 3)"),
+        ("import sys\n\nsys.exit()\n", "it ends the process when it is imported (shop.py, line 3)"),
+    ],
+    ids=["error", "in a library", "syntax", "ours", "exit"],
+)
+def test_a_module_that_fails_is_told_with_the_place(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    with pytest.raises(ConfigError) as failed:
+        import_actors(["shop"])
+
+    told = str(failed.value)
+    assert told.startswith("the module shop cannot be imported: ")
+    assert told.endswith(f"{said}; run again with --debug for the traceback")
+
+
+def test_the_traceback_of_a_module_that_fails_is_there_on_request(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def price():\n    return 1 / 0\n\nprice()\n")
+
+    shown = aquila("worker", "shop", "--processes", "2", "--debug", cwd=tmp_path)
+
+    assert shown.returncode == 1
+    assert "return 1 / 0" in shown.stderr
+    assert "(shop.py, line 2)" in shown.stderr
+
+
+@pytest.mark.parametrize(("level", "seen", "processes"), [("warning", False, "1"), ("info", True, "2")])
+async def test_the_level_of_the_log_is_chosen(level: str, seen: bool, processes: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("import logging\n\nlogging.getLogger('shop').info('open')\n")
+    arguments = ("shop", "--log-level", level, "--processes", processes)
+
+    with WorkerProcess(tmp_path, *arguments) as worker:
+        await worker.ready()
+        assert ("INFO open" in worker.said) is seen
 
 
 @pytest.mark.parametrize("name", ["jobs", "jobs.mine", "jobs.llm"])

@@ -96,7 +96,7 @@ def show(
 
 @app.command("follow")
 def follow_command(job_id: JobId, as_json: Lines = False) -> None:
-    """Print what a job says, from its beginning, while it says it; why it waits is told on stderr."""
+    """Print what a job says, from its beginning, while it says it; exit with 1 if it is discarded or cancelled."""
     job = _handle(job_id).job()
     if job.ended and not as_json:
         print_stored(job)

@@ -72,9 +72,10 @@ class Bench:
         loop = asyncio.get_running_loop()
 
         def hear(news: str) -> None:
-            kind, _, job_id = news.partition(":")
+            kind, _, name = news.partition(":")
             if kind == "cancel":
-                loop.call_soon_threadsafe(self._keeper.interrupt, job_id, "lost")
+                job_id, _, epoch = name.partition(".")
+                loop.call_soon_threadsafe(self._keeper.interrupt, job_id, int(epoch), "lost")
 
         self._wire.ears.append(hear)
         try:
