@@ -46,9 +46,9 @@ soak: $(STAMP)  ## Send two thousand jobs through storms of faults, on SQLite an
 	@echo "==> The soak: workers, servers and databases are killed, paused and emptied; about five minutes"
 	@$(BIN)/python soak/jobs.py --database sqlite && $(BIN)/python soak/jobs.py --database postgresql
 
-bench: $(STAMP)  ## Measure Aquila against its peers, in one run (7 minutes)
+bench: $(STAMP)  ## Measure Aquila against its peers, in one run (10 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/requirements.txt
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[jobs]' -r benchmarks/requirements.txt
 	@.venv-bench/bin/python -m benchmarks
 
 constraints: $(STAMP)  ## Pin what is installed now for every later installation

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Snooze,
         StorageError,
     )
+    from jobs.finding import afind, find
     from jobs.follower import JobEvent, follow
     from jobs.handle import JobHandle
     from jobs.llm import generate_summary, run_batch, stream_prompt, transcribe
@@ -58,12 +59,12 @@ __all__ = [
     "Actor", "BrokerUnavailable", "Budget", "BudgetExceeded", "Discard", "Job", "JobCancelled",
     "JobContext", "JobEvent", "JobFailed", "JobHandle", "JobNotFound", "JobTimeout", "JobsError", "NewJob",
     "NotStorable", "ProviderLimit", "Pruned", "QueueCounts", "ResultTimeout", "Snooze", "StorageError",
-    "Unique", "actor", "adead_letters", "aenqueue", "aenqueue_all", "apause_queue", "apaused_queues",
-    "aprune", "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close", "collect", "configure",
-    "cron", "current", "database_url", "dead_letters", "enqueue", "enqueue_all", "follow",
-    "generate_summary", "is_aquila_table", "metadata", "pause_queue", "paused_queues", "prune",
-    "queue_counts", "resume_queue", "retry_all", "run_batch", "send_all", "stream_prompt", "transcribe",
-    "upgrade",
+    "Unique", "actor", "adead_letters", "aenqueue", "aenqueue_all", "afind", "apause_queue",
+    "apaused_queues", "aprune", "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close",
+    "collect", "configure", "cron", "current", "database_url", "dead_letters", "enqueue", "enqueue_all",
+    "find", "follow", "generate_summary", "is_aquila_table", "metadata", "pause_queue", "paused_queues",
+    "prune", "queue_counts", "resume_queue", "retry_all", "run_batch", "send_all", "stream_prompt",
+    "transcribe", "upgrade",
 ]  # fmt: skip
 
 
@@ -78,6 +79,7 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
     "crons": ("cron",),
     "enqueueing": ("aenqueue", "aenqueue_all", "enqueue", "enqueue_all"),
     "discarded": ("adead_letters", "aretry_all", "dead_letters", "retry_all"),
+    "finding": ("afind", "find"),
     "follower": ("JobEvent", "follow"),
     "handle": ("JobHandle",),
     "llm": ("generate_summary", "run_batch", "stream_prompt", "transcribe"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from jobs.credentials import redacted
 from jobs.policy import words
@@ -59,15 +59,6 @@ class Captured:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """What came of renewing: ids with epochs."""
-
-    renewed: set[tuple[str, int]]
-    #: What is this worker's, renewed or not.
-    held: set[tuple[str, int]]
-
-
 #: What an attempt has captured that gave nothing.
 NOTHING = Captured()
 
@@ -116,20 +107,6 @@ def _claimed_before(connection: Connection, job_id: str, epoch: int, worker_id: 
     job = find(connection, job_id)
     mine = job is not None and (job.state, job.epoch, job.worker_id) == ("executing", epoch, worker_id)
     return job if mine else None
-
-
-def renew(connection: Connection, worker_id: str, held: Collection[tuple[str, int]], lease: float) -> Renewal:
-    """Renew the leases of `held` in one statement.
-
-    A row that is locked is left for the next time: its holder stores something, or somebody cancels the job. Waiting for one
-    would hold up the leases of all others, and make a deadlock with a transaction that waits for one of them.
-    """
-    mine = select(jobs.c.id, jobs.c.epoch).where(jobs.c.worker_id == worker_id, jobs.c.state == "executing")
-    free = _keys(connection, mine.with_for_update(skip_locked=True)).intersection(held)
-    if free:
-        ids = [job_id for job_id, _ in free]
-        connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(lease_until=db_now(lease)))
-    return Renewal(renewed=free, held=_keys(connection, mine))
 
 
 def complete(
@@ -249,10 +226,6 @@ def postpone(connection: Connection, job_id: str, epoch: int, delay: float, why:
     later = {"state": "scheduled", "scheduled_at": db_now(delay), "published_at": None}
     connection.execute(update(jobs).where(offered).values(metadata={**known, WAITS: why}, **later))
     return True
-
-
-def _keys(connection: Connection, query: Select[Any]) -> set[tuple[str, int]]:
-    return {(str(job_id), int(epoch)) for job_id, epoch in connection.execute(query)}
 
 
 def error_entry(attempt: int, error: str, message: str) -> dict[str, Any]:

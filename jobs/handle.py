@@ -10,18 +10,16 @@ from typing import Any
 
 import anyio
 from anyio import to_thread
-from sqlalchemy import Connection
 
-from jobs import census, rows
+from jobs import rows
 from jobs.broker import runtime
-from jobs.claims import WAITS
 from jobs.credentials import redacted
 from jobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultTimeout
 from jobs.live import end_stream, forget_stream
-from jobs.queues import paused_since
 from jobs.relay import hand_over
 from jobs.rows import Job
 from jobs.tables import State
+from jobs.waiting import why_waiting
 
 logger = logging.getLogger("jobs")
 
@@ -184,7 +182,7 @@ class JobHandle:
         return await to_thread.run_sync(self.retry)
 
     def _too_late(self, job: Job, seconds: float) -> ResultTimeout:
-        nobody = runtime().database().read(_why_nobody, job)
+        nobody = runtime().database().read(why_waiting, job)
         return ResultTimeout(
             f"job {self.job_id} is {job.state} after {seconds:g} s" + (f": {nobody}" if nobody else ""),
             job_id=self.job_id,
@@ -214,10 +212,3 @@ def _outcome(job: Job) -> Any:
         job_id=job.job_id,
         error=str(last["error"]),
     )
-
-
-def _why_nobody(connection: Connection, job: Job) -> str | None:
-    if job.queue_name in paused_since(connection):
-        return f"the queue {job.queue_name!r} is paused; run `aquila queues resume {job.queue_name}`"
-    nobody = census.serves(census.alive(connection), job.queue_name, job.actor_name)
-    return nobody or job.metadata.get(WAITS)

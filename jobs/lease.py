@@ -10,10 +10,11 @@ from typing import Literal
 import anyio
 from sqlalchemy import Connection
 
-from jobs import census, claims
+from jobs import census
 from jobs.claims import Claim
 from jobs.database import Database
 from jobs.errors import StorageError
+from jobs.renewal import Renewal, renew
 
 logger = logging.getLogger("jobs")
 
@@ -161,8 +162,6 @@ class LeaseKeeper:
                     held.interrupt("lease")
 
 
-def _renew(
-    connection: Connection, worker_id: str, keys: list[tuple[str, int]], lease: float
-) -> claims.Renewal:
+def _renew(connection: Connection, worker_id: str, keys: list[tuple[str, int]], lease: float) -> Renewal:
     census.seen(connection, worker_id, lease)
-    return claims.renew(connection, worker_id, keys, lease)
+    return renew(connection, worker_id, keys, lease)

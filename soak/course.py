@@ -9,9 +9,12 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import anyio
 from sqlalchemy import Connection, select
@@ -26,14 +29,18 @@ from jobs.policy import leaf
 from jobs.rows import Job, as_job
 from jobs.settings import sync_url
 from jobs.tables import jobs as rows_of_jobs
+from jobs.tables import steps as steps_of_jobs
 from soak import quiet, table
-from soak.actors import BASE_URL, STARTS
+from soak.actors import BASE_URL, FLEET, STARTS, STEP_NAMES, STEPS
 from soak.crew import LEASE, Crew, SoakError, processes_left
+from soak.ledger import endings, install
+from soak.leftovers import leftovers
 from soak.model import Model, serving
 from soak.patience import patient
 from soak.plan import draw
+from soak.step_calls import Step, read_calls, wrong_steps
 from soak.storm import Book, Storm
-from soak.verdict import Verdict, examine, read_starts
+from soak.verdict import Found, Verdict, examine, read_starts
 from tests.job_postgres import Postgres
 
 #: What would lead the soak to somebody's real servers.
@@ -56,6 +63,10 @@ class Course:
         self._phase = ""
         #: Requests that the model got, and those that it failed on purpose.
         self._asked = self._failed = 0
+        self._storm = Storm(crew, self._book)
+        self._left: Counter[str] = Counter()
+        self._streams = 0
+        self._noted = table.Noted()
 
     async def run(self) -> Verdict:
         """Run everything, print the table and give the verdict."""
@@ -76,13 +87,14 @@ class Course:
         seconds = time.monotonic() - self._began
         where = "PostgreSQL" if self._crew.postgres is not None else "SQLite"
         run = table.Run(self._seed, where, self._crew.repeated, self._asked, self._failed, seconds)
-        say(table.render(run, self._book, verdict, self._measured))
+        say(table.render(run, self._book, verdict, self._measured, self._noted))
         return verdict
 
     async def _phases(self, model: Model) -> None:
+        await patient(runtime().database().awrite, install)
         self._phase = f"{quiet.STREAMS} open streams in one worker"
         await quiet.hold_streams(self._crew, model, self._book, self._measured)
-        storm = Storm(self._crew, self._book)
+        storm = self._storm
         await storm.begin()
         self._phase = "quiet"
         await quiet.pick_up(self._measured)
@@ -93,13 +105,33 @@ class Course:
         await quiet.until_ended(list(self._book.entries))
         self._phase = "reading again"
         await storm.read_again()
-        for worker in storm.workers:
+        self._phase = "looking for what is left"
+        self._left, self._streams = await leftovers(self._book.last_fault)
+        storm.host.close()
+        for worker in [*storm.workers, *storm.calm]:
             self._crew.note_if_gone(worker)
         self._asked, self._failed = model.asked, model.failed
 
     async def _judge(self) -> Verdict:
-        found = await patient(runtime().database().aread, _all_rows)
-        verdict = examine(self._book, found, read_starts(Path(os.environ[STARTS])))
+        database = runtime().database()
+        starts = read_starts(Path(os.environ[STARTS]))
+        found = Found(
+            await patient(database.aread, _all_rows), starts, await patient(database.aread, endings)
+        )
+        undone = self._storm.host.undone
+        verdict = examine(self._book, found, undone)
+        calls = read_calls(_lines(Path(os.environ[STEPS])))
+        ids = [job_id for job_id, entry in self._book.entries.items() if entry.kind == "steps"]
+        recorded = await patient(database.aread, _all_steps)
+        verdict.wrong_steps += wrong_steps(calls, recorded, product(ids, STEP_NAMES))
+        self._noted = table.Noted(
+            undone=len(undone),
+            step_calls=sum(len(one.began) for one in calls.values()),
+            steps=len(recorded),
+            streams_ended=self._streams,
+        )
+        verdict.doubled += self._storm.host.doubled
+        verdict.left += [f"{what}: {number}" for what, number in self._left.items()]
         verdict.tracebacks, verdict.deserters = self._crew.tracebacks(), self._crew.deserters
         return verdict
 
@@ -174,10 +206,10 @@ def _settle_in(folder: Path, crew: Crew, *, postgresql: bool) -> None:
         os.environ["AQUILA_DATABASE_URL"] = sync_url(crew.postgres.create_database("soak"))
         upgrade(Database(os.environ["AQUILA_DATABASE_URL"]))
     os.environ["AQUILA_CASSETTES"] = "off"
-    os.environ[STARTS] = str(folder / "starts")
+    os.environ[STARTS], os.environ[STEPS] = str(folder / "starts"), str(folder / "steps")
     # That Redis is away now and then is the point here, and no news for the terminal.
     logging.basicConfig(filename=folder / "soak.log", level=logging.WARNING)
-    jobs.configure(lease=LEASE)
+    jobs.configure(lease=LEASE, global_limits=FLEET)
     if sys.platform != "win32":
         _allow_files()
 
@@ -194,3 +226,12 @@ def _allow_files() -> None:
 
 def _all_rows(connection: Connection) -> dict[str, Job]:
     return {str(row["id"]): as_job(row) for row in connection.execute(select(rows_of_jobs)).mappings()}
+
+
+def _all_steps(connection: Connection) -> dict[Step, Any]:
+    query = select(steps_of_jobs.c.job_id, steps_of_jobs.c.name, steps_of_jobs.c.value)
+    return {(str(job_id), str(name)): value for job_id, name, value in connection.execute(query)}
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

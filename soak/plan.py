@@ -6,18 +6,38 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["stream", "plain", "stumble", "cut", "delayed", "cancelled"]
+Kind = Literal[
+    "stream",
+    "plain",
+    "stumble",
+    "cut",
+    "delayed",
+    "cancelled",
+    "committed",
+    "undone",
+    "unique",
+    "steps",
+    "stay",
+]
 Fault = Literal["kill", "kill both", "terminate", "pause", "flush", "kill valkey", "outage"]
 
-#: How many of a hundred jobs are of each kind. `stumble` and `cut` fail once: by raising, and by a broken stream.
+#: How many of a hundred jobs are of each kind. `stumble` and `cut` fail once: by raising, and by a broken stream. Those of
+#: `committed` and `undone` are added in transactions of a host, those of `unique` sent several times at once.
 KINDS: dict[Kind, int] = {
-    "stream": 45,
-    "plain": 28,
-    "stumble": 6,
+    "stream": 41,
+    "plain": 20,
+    "stumble": 5,
     "cut": 6,
-    "delayed": 9,
+    "delayed": 8,
     "cancelled": 6,
+    "committed": 5,
+    "undone": 2,
+    "unique": 3,
+    "steps": 4,
 }
+#: Jobs that run for longer than several leases are sent with one of so many waves, and so many of them; not with the last
+#: waves, so that nobody waits for them.
+STAY_EVERY, STAYING, LAST_STAY = 3, 2, 6
 #: How often each fault comes in one turn of the deck.
 FAULTS: dict[Fault, int] = {
     "kill": 7,
@@ -30,7 +50,7 @@ FAULTS: dict[Fault, int] = {
 #: Worker processes at a time.
 WORKERS = 2
 #: Jobs whose live streams are read.
-FOLLOWED = 50
+FOLLOWED = 100
 #: Jobs sent together with each fault, and the least and most faults there are.
 JOBS_PER_WAVE, FEWEST_WAVES, MOST_WAVES = 30, 8, 34
 
@@ -51,8 +71,10 @@ class Order:
     @property
     def prompt(self) -> str | None:
         """What is asked of the model; None for a plain function."""
-        plain = self.kind in {"plain", "stumble"} or (self.kind == "delayed" and self.number % 2 == 0)
-        return None if plain else f"job-{self.number}"
+        talks = self.kind in {"stream", "cut", "cancelled"} or (
+            self.kind == "delayed" and self.number % 2 == 1
+        )
+        return f"job-{self.number}" if talks else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +103,7 @@ def draw(count: int, seed: int, *, outage: bool) -> list[Wave]:
         faults[number // 2] = "outage"
     return [
         Wave(
-            orders=orders[index::number],
+            orders=orders[index::number] + _staying(count, index, number),
             fault=fault,
             slot=chance.randrange(WORKERS),
             strike_after=chance.uniform(0.3, 1.2),
@@ -110,6 +132,12 @@ def _order(number: int, kind: Kind, chance: random.Random) -> Order:
         delay=chance.uniform(0.5, 6.0) if kind == "delayed" else 0.0,
         cancel_after=chance.uniform(0.0, 1.8) if kind == "cancelled" else None,
     )
+
+
+def _staying(count: int, index: int, waves: int) -> list[Order]:
+    if index % STAY_EVERY or index > waves - LAST_STAY:
+        return []
+    return [Order(number=count + STAYING * index + place, kind="stay") for place in range(STAYING)]
 
 
 def _deck(number: int, chance: random.Random) -> list[Fault]:

@@ -51,7 +51,9 @@ def read_calls(lines: Iterable[str]) -> dict[Step, Calls]:
     return dict(calls)
 
 
-def wrong_steps(calls: Mapping[Step, Calls], recorded: Mapping[Step, Any], wanted: Iterable[Step]) -> list[str]:
+def wrong_steps(
+    calls: Mapping[Step, Calls], recorded: Mapping[Step, Any], wanted: Iterable[Step]
+) -> list[str]:
     """Say what is wrong with the steps that must have been done."""
     found = ((step, calls.get(step, Calls()).wrong(recorded.get(step))) for step in wanted)
     return [f"{job_id}, step {name}: {wrong}" for (job_id, name), wrong in found if wrong]

@@ -18,17 +18,21 @@ from jobs.broker import runtime
 from jobs.errors import StorageError
 from jobs.handle import JobHandle
 from jobs.tables import jobs as rows_of_jobs
-from soak.actors import answer, square, squared, stumble, tell
+from soak.actors import advance, answer, square, squared, stay, stumble, tell
 from soak.crew import LEASE, Crew, WorkerProcess
 from soak.followers import Reading
+from soak.host import Host
 from soak.patience import patient
 from soak.plan import WORKERS, Order, Wave
 
-QUEUES = "llm=20,default=10"
+QUEUES = "llm=20,default=10,few=5"
+#: A worker that nobody strikes, with jobs that run for three of its leases. A worker that is paused with SQLite's lock keeps it
+#: from renewing for less than that.
+CALM, CALM_LEASE, STAY = "calm=50", 8.0, 25.0
 #: Jobs that are being sent at a time.
 SENDERS = 6
 #: Streams that are read at a time when everything is over, and the jobs that have one.
-READERS = 8
+READERS = 24
 STREAMED = frozenset({"stream", "cut", "cancelled"})
 #: The longest time a worker stays dead, and how many leases at least and at most it is paused.
 LONGEST_DEATH = 1.5
@@ -71,8 +75,10 @@ class Book:
     entries: dict[str, Entry] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     facts: Counter[str] = field(default_factory=Counter)
-    #: When Redis was flushed or killed.
+    #: When Redis was flushed or killed, when the database was away, and when something was struck last.
     emptied: list[float] = field(default_factory=list)
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    last_fault: float = 0.0
 
 
 class Storm:
@@ -82,6 +88,8 @@ class Storm:
         self._crew = crew
         self._book = book
         self.workers: list[WorkerProcess] = []
+        self.calm: list[WorkerProcess] = []
+        self.host = Host()
         self._slots = [anyio.Lock() for _ in range(WORKERS)]
         self._senders = anyio.CapacityLimiter(SENDERS)
 
@@ -90,6 +98,7 @@ class Storm:
         for _ in range(WORKERS):
             self.workers.append(await self._crew.start(queues=QUEUES))
             self._book.facts["starts"] += 1
+        self.calm.append(await self._crew.start(queues=CALM, lease=CALM_LEASE))
 
     async def rage(self, waves: list[Wave]) -> None:
         """Send every job and strike with every fault, then wait for the readers and the cancellations."""
@@ -117,8 +126,11 @@ class Storm:
                     group.start_soon(read, entry.late, number)
 
     async def _see_to(self, order: Order, group: TaskGroup) -> None:
+        if order.kind == "undone":
+            await self.host.roll_back(order.number, PLAIN_WORK)
+            return
         async with self._senders:
-            handle = await patient(self._send, order)
+            handle = await self._send(order)
         expected = "".join(answer(order.prompt)) if order.prompt is not None else squared(order.number)
         entry = self._book.entries[handle.job_id] = Entry(expected, order.kind)
         if order.reader is not None:
@@ -137,12 +149,23 @@ class Storm:
             return again or await patient(handle.astatus) == "cancelled"
 
     async def _send(self, order: Order) -> JobHandle:
+        if order.kind == "committed":
+            return await self.host.commit(order.number, PLAIN_WORK)
+        if order.kind == "unique":
+            return await self.host.rival(order.number, PLAIN_WORK)
+        return await patient(self._send_plainly, order)
+
+    async def _send_plainly(self, order: Order) -> JobHandle:
+        if order.prompt is not None:
+            mood = "cut" if order.kind == "cut" else "flaky"
+            return await tell.options(delay=order.delay).asend(order.prompt, mood)
         if order.kind == "stumble":
             return await stumble.asend(order.number)
-        if order.prompt is None:
-            return await square.options(delay=order.delay).asend(order.number, PLAIN_WORK)
-        mood = "cut" if order.kind == "cut" else "flaky"
-        return await tell.options(delay=order.delay).asend(order.prompt, mood)
+        if order.kind == "steps":
+            return await advance.asend(order.number)
+        if order.kind == "stay":
+            return await stay.asend(order.number, STAY)
+        return await square.options(delay=order.delay).asend(order.number, PLAIN_WORK)
 
     async def _strike(self, wave: Wave) -> None:
         match wave.fault:
@@ -160,13 +183,16 @@ class Storm:
                 await self._terminate(wave.slot)
             case "pause":
                 await self._pause(wave.slot, wave.length)
+        self._book.last_fault = time.monotonic()
 
     async def _outage(self) -> None:
         if self._crew.postgres is None:
             return
+        began = time.monotonic()
         await to_thread.run_sync(self._crew.postgres.kill)
         await anyio.sleep(OUTAGE)
         await to_thread.run_sync(self._crew.postgres.start)
+        self._book.outages.append((began, time.monotonic()))
         self._book.facts["outage of the database"] += 1
 
     async def _kill(self, slot: int, length: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from soak.plan import KINDS
 from soak.quiet import STREAMS, Measured
-from soak.storm import Book
+from soak.storm import CALM_LEASE, STAY, Book
 from soak.verdict import Verdict
 
 Row = tuple[str, str]
@@ -38,11 +38,25 @@ class Run:
     seconds: float
 
 
-def render(run: Run, book: Book, verdict: Verdict, measured: Measured) -> str:
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was looked at beside the jobs' rows and streams."""
+
+    #: Jobs whose transactions were rolled back.
+    undone: int = 0
+    #: Calls of functions of steps, and steps that are recorded.
+    step_calls: int = 0
+    steps: int = 0
+    #: Streams of the last jobs, which must have been told their end.
+    streams_ended: int = 0
+
+
+def render(run: Run, book: Book, verdict: Verdict, measured: Measured, noted: Noted) -> str:
     """Give the table."""
     rows = [
         *_scenario(run, book),
         *_jobs(book, verdict),
+        *_promises(book, verdict, noted),
         *_live(verdict),
         *_figures(run, verdict, measured),
     ]
@@ -62,7 +76,7 @@ def _scenario(run: Run, book: Book) -> Iterator[Row]:
     kinds = Counter(entry.kind for entry in book.entries.values())
     yield "rows in, seed", f"{run.database}, {run.seed}"
     yield "jobs in the storm", str(sum(kinds[kind] for kind in KINDS))
-    yield "  of each kind", ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS)
+    yield "  of each kind", ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS if kinds[kind])
     yield "jobs beside it", ", ".join(f"{kind} {n}" for kind, n in kinds.items() if kind not in KINDS)
     for fault in FAULTS:
         yield fault, str(book.facts[fault])
@@ -81,6 +95,23 @@ def _jobs(book: Book, verdict: Verdict) -> Iterator[Row]:
     yield "attempts not accounted for (must be 0)", str(len(verdict.wrong_attempts))
     held = sum(len(kill.held) for kill in book.kills)
     yield "with more than one attempt", f"{verdict.more_attempts} ({held} times held by a killed worker)"
+
+
+def _promises(book: Book, verdict: Verdict, noted: Noted) -> Iterator[Row]:
+    yield (
+        "ends not stored exactly once (must be 0)",
+        f"{len(verdict.wrong_endings)} of {len(book.entries)}, as a trigger counts",
+    )
+    stayed = f"{len(verdict.restarted)} of {verdict.stayed} that ran {STAY / CALM_LEASE:.0f} leases"
+    yield "healthy jobs that started again (must be 0)", stayed
+    yield "rolled back by a host and run (must be 0)", f"{len(verdict.ran_undone)} of {noted.undone}"
+    yield "unique keys of more than one job (must be 0)", str(len(verdict.doubled))
+    calls = f"{len(verdict.wrong_steps)} of {noted.steps} steps, in {noted.step_calls} calls"
+    yield "steps called or given anew (must be 0)", calls
+    yield (
+        "left at the end (must be 0)",
+        f"{len(verdict.left)}, streams of {noted.streams_ended} jobs looked at",
+    )
 
 
 def _live(verdict: Verdict) -> Iterator[Row]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.rows import Job
 from soak.followers import judge
-from soak.storm import Book, Entry, Kill
+from soak.storm import CALM_LEASE, STAY, Book, Entry, Kill
 
 #: A start of an actor: when, and in which process.
 Start = tuple[float, int]
@@ -26,6 +26,17 @@ class Verdict:
     wrong_output: list[str] = field(default_factory=list)
     wrong_cancel: list[str] = field(default_factory=list)
     wrong_attempts: list[str] = field(default_factory=list)
+    #: Jobs whose end was not stored exactly once.
+    wrong_endings: list[str] = field(default_factory=list)
+    #: Jobs that ran on a healthy worker for several leases and started again, and those that were looked at.
+    restarted: list[str] = field(default_factory=list)
+    stayed: int = 0
+    #: Jobs that ran although their transactions were rolled back, keys that two jobs had, and what is wrong with steps.
+    ran_undone: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    wrong_steps: list[str] = field(default_factory=list)
+    #: What is left although every job has ended.
+    left: list[str] = field(default_factory=list)
     wrong_stream: list[str] = field(default_factory=list)
     #: What the workers must not do.
     tracebacks: list[str] = field(default_factory=list)
@@ -47,6 +58,12 @@ class Verdict:
             "output is not the expected text": self.wrong_output,
             "cancel did not hold": self.wrong_cancel,
             "attempts are not accounted for": self.wrong_attempts,
+            "end is not stored once": self.wrong_endings,
+            "healthy job started again": self.restarted,
+            "ran although rolled back": self.ran_undone,
+            "unique key": self.doubled,
+            "step": self.wrong_steps,
+            "left at the end": self.left,
             "live stream": self.wrong_stream,
             "traceback in a worker": self.tracebacks,
             "worker ended by itself": self.deserters,
@@ -55,20 +72,48 @@ class Verdict:
         return {promise: found for promise, found in promises.items() if found}
 
 
-def examine(book: Book, rows: Mapping[str, Job], starts: Mapping[str, Sequence[Start]]) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is at the end."""
+
+    rows: Mapping[str, Job]
+    #: The starts of actors, by job id.
+    starts: Mapping[str, Sequence[Start]]
+    #: How often each job's end was stored.
+    endings: Mapping[str, int]
+
+
+def examine(book: Book, found: Found, undone: Iterable[str]) -> Verdict:
     """Check every job that was sent.
 
     Args:
         book: What was sent and done.
-        rows: The rows, by job id.
-        starts: The starts of actors, by job id.
+        found: What there is.
+        undone: Ids of jobs whose transactions were rolled back.
     """
     verdict = Verdict()
     for job_id, entry in book.entries.items():
-        _examine_job(verdict, job_id, entry, rows.get(job_id), book)
+        _examine_job(verdict, job_id, entry, found.rows.get(job_id), book)
+        if (times := found.endings.get(job_id, 0)) != 1:
+            verdict.wrong_endings.append(f"{job_id} ({entry.kind}): {times} times")
+        if entry.kind == "stay":
+            _examine_stay(verdict, job_id, found.starts.get(job_id, ()), book)
+    verdict.ran_undone += [job_id for job_id in undone if job_id in found.rows or job_id in found.starts]
     for kill in book.kills:
-        verdict.reruns += _reruns(kill, starts)
+        verdict.reruns += _reruns(kill, found.starts)
     return verdict
+
+
+def _examine_stay(verdict: Verdict, job_id: str, starts: Sequence[Start], book: Book) -> None:
+    began = min((at for at, _ in starts), default=0.0)
+    # A database that is away is what ends a healthy attempt.
+    if any(began <= until + CALM_LEASE and start <= began + STAY for start, until in book.outages):
+        return
+    verdict.stayed += 1
+    if len(starts) != 1:
+        verdict.restarted.append(
+            f"{job_id}: started {len(starts)} times, {[at - began for at, _ in starts]} s apart"
+        )
 
 
 def read_starts(path: Path) -> dict[str, list[Start]]:

@@ -7,10 +7,11 @@ from job_rows import add, claim, read, run_out
 from sqlalchemy import update
 
 from jobs import claims, relay, rows, sweep
-from jobs.claims import Captured, Renewal
+from jobs.claims import Captured
 from jobs.database import Database
 from jobs.errors import JobNotFound
 from jobs.publishing import Announcement
+from jobs.renewal import Renewal, renew
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
 
@@ -90,7 +91,7 @@ def test_a_claim_is_stale_too_when_the_same_worker_has_the_job_again(database: D
     sweep.rescue(database)
     fresh = claim(database, read(database, stale.job), worker=stale.worker_id)
 
-    kept = database.write(claims.renew, "w1", [stale.key, fresh.key], 60.0)
+    kept = database.write(renew, "w1", [stale.key, fresh.key], 60.0)
 
     assert kept == Renewal({fresh.key}, {fresh.key})
     assert not database.write(claims.complete, stale, output="x", result="x", captured=SOME)
@@ -100,7 +101,7 @@ def test_a_lease_is_renewed_and_a_lost_one_is_told(database: Database) -> None:
     mine, cancelled = claim(database, add(database)), claim(database, add(database))
     database.write(rows.cancel, cancelled.job.job_id)
 
-    kept = database.write(claims.renew, "w1", [mine.key, cancelled.key], 600.0)
+    kept = database.write(renew, "w1", [mine.key, cancelled.key], 600.0)
 
     assert kept == Renewal({mine.key}, {mine.key})
     after = read(database, mine.job)

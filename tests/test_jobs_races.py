@@ -13,10 +13,11 @@ from job_rows import add, claim, read, run_out
 from sqlalchemy import Connection, update
 
 from jobs import claims, relay, rows, sweep
-from jobs.claims import Captured, Renewal
+from jobs.claims import Captured
 from jobs.database import Database
 from jobs.lease import Health, LeaseKeeper
 from jobs.publishing import Announcement
+from jobs.renewal import Renewal, renew
 from jobs.rows import Job
 from jobs.sqltypes import db_now
 from jobs.tables import jobs
@@ -106,7 +107,7 @@ def test_a_lease_that_is_renewed_in_time_is_never_rescued(database: Database) ->
     def work(index: int) -> bool:
         if index:
             return bool(sweep.rescue(database))
-        return bool(database.write(claims.renew, "w1", [held.key], 60.0).renewed)
+        return bool(database.write(renew, "w1", [held.key], 60.0).renewed)
 
     renewed, rescued = at_once(2, work)
 
@@ -137,9 +138,9 @@ def test_a_transaction_that_hangs_stops_only_the_lease_of_its_own_row(database: 
     both = {stuck.key, free.key}
 
     with locked(database, stuck.job):
-        assert database.write(claims.renew, "w1", both, 60.0) == Renewal({free.key}, both)
+        assert database.write(renew, "w1", both, 60.0) == Renewal({free.key}, both)
 
-    assert database.write(claims.renew, "w1", both, 60.0) == Renewal(both, both)
+    assert database.write(renew, "w1", both, 60.0) == Renewal(both, both)
 
 
 @on_postgresql

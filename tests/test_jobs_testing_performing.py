@@ -50,7 +50,7 @@ def test_arguments_are_those_that_a_worker_would_make() -> None:
 
 
 def test_the_argument_that_no_row_can_hold_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"argument 'word' of shout\(\) is a datetime"):
+    with pytest.raises(ConfigError, match=r"argument 'word' of shout\(\) is of type datetime"):
         perform_job(shout, datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(TypeError, match="missing a required argument: 'b'"):
         perform_job(add, 1)
@@ -77,7 +77,7 @@ def test_a_result_that_could_not_be_stored_fails() -> None:
     def lock() -> object:
         return threading.Lock()
 
-    with pytest.raises(ConfigError, match="the result of the actor is a lock"):
+    with pytest.raises(ConfigError, match="the result of the actor is of type lock"):
         perform_job(lock)
 
 

@@ -48,7 +48,7 @@ class Place:
         process = start([*command, "--lease", str(lease), "--grace", "0.5"], log)
         self._workers.append(process)
         with anyio.move_on_after(READY_WITHIN):
-            while "worker ready" not in log.read_text() and process.poll() is None:
+            while "worker ready" not in log.read_text() and process.poll() is None:  # noqa: ASYNC110 - another process
                 await anyio.sleep(0.02)
         if "worker ready" not in log.read_text():
             raise BrokenClientError(f"a worker is not ready: {log.read_text()[-500:]}")
@@ -61,7 +61,7 @@ class Place:
     async def until(self, holds: Callable[[list[Note]], bool], within: float = 60.0) -> list[Note]:
         """Wait until the notes are as wanted, and give them."""
         with anyio.fail_after(within):
-            while not holds(found := self.noted()):
+            while not holds(found := self.noted()):  # noqa: ASYNC110 - other processes note
                 await anyio.sleep(0.01)
         return found
 

@@ -8,7 +8,7 @@ from benchmarks.runners.note import POSTGRES
 
 os.environ["AQUILA_DATABASE_URL"] = os.environ[POSTGRES]
 
-from benchmarks.runners.aquila_jobs import COMMAND, send  # noqa: E402 - reads the environment
+from benchmarks.runners.aquila_jobs import COMMAND, send
 
 __all__ = ["COMMAND", "send", "set_up"]
 

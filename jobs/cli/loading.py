@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from importlib import import_module
@@ -16,9 +17,9 @@ from jobs.shadow import foreign_package, our_package
 #: How the files begin that are Python's, an installed package's or ours.
 _NOT_THEIRS = (
     "<",
-    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(our_package()),
-    str(our_package().with_name("aquila")),
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    f"{our_package()}{os.sep}",
+    f"{our_package().with_name('aquila')}{os.sep}",
 )
 
 

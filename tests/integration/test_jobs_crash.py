@@ -17,6 +17,7 @@ import jobs
 from jobs.broker import runtime
 from jobs.follower import JobEvent
 from jobs.live import stream_key
+from jobs.tail import parse_record
 
 pytest_plugins = ["job_fixtures"]
 pytestmark = pytest.mark.usefixtures("place")
@@ -142,7 +143,7 @@ async def test_a_worker_that_was_paused_beyond_its_lease_writes_nothing(model: M
 
     assert (job.attempt, job.output) == (2, WORDS)
     entries: list[Any] = runtime().wire().client.xrange(stream_key(handle.job_id))
-    attempts = [int(fields[b"a"]) for _, fields in entries]
+    attempts = [parse_record(key, fields).attempt for key, fields in entries]
     assert attempts == sorted(attempts)
     assert reader.text == WORDS
 
