@@ -46,7 +46,7 @@ soak: $(STAMP)  ## Send two thousand jobs through storms of faults, on SQLite an
 	@echo "==> The soak: workers, servers and databases are killed, paused and emptied; about five minutes"
 	@$(BIN)/python soak/jobs.py --database sqlite && $(BIN)/python soak/jobs.py --database postgresql
 
-bench: $(STAMP)  ## Measure Aquila against its peers, in one run (10 minutes)
+bench: $(STAMP)  ## Measure Aquila against its peers, in one run (11 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[jobs]' -r benchmarks/requirements.txt
 	@.venv-bench/bin/python -m benchmarks
@@ -57,7 +57,7 @@ constraints: $(STAMP)  ## Pin what is installed now for every later installation
 
 cassettes: $(STAMP) model  ## Record the project's cassettes anew from the local model
 	@$(BIN)/python -m pytest -q --aquila-record=rewrite tests/test_recorded.py README.md docs --ignore=docs/client.md
-	@for example in ask conversation sinks stream structured_output; do \
+	@for example in ask conversation shop sinks stream structured_output; do \
 	     AQUILA_CASSETTES=rewrite AQUILA_CASSETTE_DIR=cassettes $(BIN)/python examples/$$example.py || exit 1; done
 	@$(BIN)/python -m tests.write_cassettes
 	@$(BIN)/python -m tests.write_job_cassettes

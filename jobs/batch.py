@@ -17,13 +17,13 @@ from aquila.errors import (
     RateLimitError,
 )
 from aquila.events import Status
-from aquila.prompt import Prompt
+from aquila.prompt import Prompt, normalise
 from aquila.response import Response
 from aquila.sink.ambient import quiet, tell
 from jobs.bounded import for_each
 from jobs.context import current
 from jobs.errors import JobsError
-from jobs.policy import FINAL_ERRORS
+from jobs.policy import FINAL_ERRORS, words
 from jobs.reporting import Report
 
 #: Seconds before prompts are asked that failed and may yet succeed; the first round is that of all prompts.
@@ -49,6 +49,7 @@ class Batch:
         *,
         concurrency: int,
         stop_on_error: bool = False,
+        plan: Callable[[Prompt], object] | None = None,
     ) -> None:
         """Prepare it.
 
@@ -57,11 +58,12 @@ class Batch:
             prompts: The prompts.
             concurrency: How many are asked at the same time.
             stop_on_error: Whether the first error ends the attempt, of whatever kind it is.
+            plan: Makes a request of a prompt and does not send it; so the fault of a prompt is told from that of an option.
 
         Raises:
             ConfigError: A value cannot be used.
         """
-        if isinstance(prompts, str) or not isinstance(prompts, Sequence):
+        if isinstance(prompts, str | bytes) or not isinstance(prompts, Sequence):
             raise ConfigError(
                 f"prompts: a {type(prompts).__name__} is no list of prompts; write ['...', '...']"
             )
@@ -71,7 +73,10 @@ class Batch:
         self._prompts = prompts
         self._concurrency = concurrency
         self._stop_on_error = stop_on_error
+        self._plan = plan
         self._report = Report()
+        #: Prompts that can be sent to nobody, and why.
+        self._faults: dict[int, ConfigError] = {}
         self._answers: dict[int, dict[str, Any]] = {}
         #: Errors that may pass, by prompt.
         self._failed: dict[int, AquilaError] = {}
@@ -90,6 +95,7 @@ class Batch:
         Raises:
             AquilaError: Every prompt would fail, none was answered, or one failed and that ends it.
         """
+        self._find_faults()
         await self._report.tell_now(**self.counts)
         with quiet():
             for pause in PAUSES:
@@ -98,7 +104,7 @@ class Batch:
                     break
                 await anyio.sleep(pause)
                 await for_each(self._try, left, at_once=self._concurrency)
-        if self._failed and not self._answers:
+        if self._failed and not self._answers.keys() - self._faults:
             # The job's own attempts come with longer pauses.
             first, *_ = self._failed.values()
             raise first
@@ -117,7 +123,8 @@ class Batch:
                 raise
             self._failed[place] = error
         else:
-            self._away = 0
+            if place not in self._faults:
+                self._away = 0
             self._failed.pop(place, None)
             self._answers[place] = answer
         await self._report.tell(**self.counts)
@@ -128,9 +135,9 @@ class Batch:
 
     async def _answer(self, place: int) -> dict[str, Any]:
         try:
-            response = await self._ask(self._prompts[place])
-        except BadRequestError as error:
-            if self._stop_on_error:
+            response = await self._response(place)
+        except (BadRequestError, ConfigError) as error:
+            if self._stop_on_error or (isinstance(error, ConfigError) and place not in self._faults):
                 raise
             answer = _failure(error)
         else:
@@ -139,9 +146,46 @@ class Batch:
         await tell(Status("prompt", {"number": place, "error": answer["error"]}))
         return answer
 
+    async def _response(self, place: int) -> Response:
+        if place in self._faults:
+            raise self._faults[place]
+        try:
+            return await self._ask(self._prompts[place])
+        except ConfigError as error:
+            if self._is_own(self._prompts[place]):
+                self._faults[place] = error
+            raise
+
+    def _find_faults(self) -> None:
+        """Look at every prompt before anything is paid for.
+
+        Raises:
+            ConfigError: One cannot be sent, and the first error is to end the attempt.
+        """
+        for place, prompt in enumerate(self._prompts):
+            try:
+                normalise(prompt)
+            except ConfigError as error:
+                if self._stop_on_error:
+                    raise ConfigError(f"prompts[{place}]: {error}") from error
+                self._faults[place] = error
+
+    def _is_own(self, prompt: Prompt) -> bool:
+        """Say whether it is this prompt that cannot be sent, while another one could."""
+        return self._fails(prompt) and not self._fails("Hi")
+
+    def _fails(self, prompt: Prompt) -> bool:
+        if self._plan is None:
+            return False
+        try:
+            self._plan(prompt)
+        except ConfigError:
+            return True
+        return False
+
 
 def _failure(error: AquilaError) -> dict[str, Any]:
-    return _record(None, error={"type": type(error).__name__, "message": str(error)})
+    return _record(None, error={"type": type(error).__name__, "message": words(error)})
 
 
 def _record(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
+import aquila
 from aquila.errors import ConfigError
 from aquila.options import Options
 from aquila.settings import read_settings
@@ -14,6 +15,7 @@ from jobs.actors import actor
 from jobs.asking import ask
 from jobs.batch import Batch
 from jobs.context import current
+from jobs.registry import is_seconds
 from jobs.summary import Summariser
 from jobs.transcription import MAX_BYTES, Transcriber
 
@@ -59,7 +61,9 @@ async def stream_prompt(
 
     Raises:
         AquilaError: The run failed, or was silent for too long.
+        ConfigError: A value cannot be used.
     """
+    _check_timeout(timeout)
     options: Options = {
         "model": model,
         "instructions": instructions,
@@ -108,6 +112,7 @@ async def generate_summary(
         AquilaError: The run failed, or was silent for too long.
         ConfigError: A value cannot be used.
     """
+    _check_timeout(timeout)
     usual, at_once = _chunking(model)
     most = usual if chunk_tokens is None else chunk_tokens
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
@@ -164,6 +169,7 @@ async def run_batch(
         AquilaError: Every prompt would fail, none was answered, or one failed and `stop_on_error` is set.
         ConfigError: A value cannot be used.
     """
+    _check_timeout(timeout)
     options: Options = {
         "model": model,
         "instructions": instructions,
@@ -175,6 +181,7 @@ async def run_batch(
         prompts,
         concurrency=concurrency,
         stop_on_error=stop_on_error,
+        plan=lambda prompt: aquila.stream(prompt, **options),
     )
     answers = await batch.run()
     counts = batch.counts
@@ -216,6 +223,7 @@ async def transcribe(
         AquilaError: The run failed, or was silent for too long.
         ConfigError: The file cannot be read or is too large, or a value cannot be used.
     """
+    _check_timeout(timeout)
     scribe = Transcriber(response_format=response_format, max_bytes=max_bytes)
     response = await scribe.transcribe(
         audio, model=model, language=language, prompt=prompt, extra_body=extra_body, timeout=timeout
@@ -227,6 +235,12 @@ async def transcribe(
         len(scribe.segments),
     )
     return {"text": response.text, "segments": scribe.segments} if scribe.has_segments else response.text
+
+
+def _check_timeout(timeout: object) -> None:
+    # None waits for ever, as it does in aquila.
+    if timeout is not None and not (is_seconds(timeout) and timeout):
+        raise ConfigError(f"timeout={timeout!r} must be seconds above zero")
 
 
 def _chunking(model: str | None) -> tuple[int, int]:

@@ -50,7 +50,10 @@ def plain_step(name: str, value: object) -> Any:
     except ConfigError as error:
         what = str(error).removeprefix("the result of the actor ")
         raise ConfigError(f"step {name!r}: its value {what}") from error
-    size = json_size(plain)
+    try:
+        size = json_size(plain)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"step {name!r}: its value cannot be stored: {error}") from error
     if size > LARGEST_VALUE:
         raise ConfigError(
             f"step {name!r}: its value has {size:,} bytes as JSON, and a row keeps {LARGEST_VALUE:,}; "

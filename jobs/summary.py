@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from anyio import to_thread
 
+from aquila.errors import ConfigError
 from aquila.response import Response
 from aquila.sink.ambient import quiet
 from jobs.bounded import for_each
@@ -53,7 +54,10 @@ class Summariser:
 
         Raises:
             AquilaError: A run failed; the parts that are summarised by then are kept.
+            ConfigError: It is no text.
         """
+        if not isinstance(text, str):
+            raise ConfigError(f"text: a summary is made of a text, not of {type(text).__name__}")
         # A long text without any space takes a second.
         chunks = await to_thread.run_sync(split_text, text, self._most)
         if len(chunks) == 1:

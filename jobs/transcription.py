@@ -34,10 +34,12 @@ class Transcriber:
             max_bytes: The largest file.
 
         Raises:
-            ConfigError: The format is none of these.
+            ConfigError: The format is none of these, or the size is no number of bytes.
         """
         if response_format is not None and response_format not in FORMATS:
             raise ConfigError(f"response_format={response_format!r} must be one of {', '.join(FORMATS)}")
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+            raise ConfigError(f"max_bytes={max_bytes!r} must be a whole number from 1")
         self._format = response_format
         self._max_bytes = max_bytes
         #: Pieces of the text with their times or speakers, in the provider's own shape.
@@ -69,9 +71,13 @@ class Transcriber:
             timeout: Seconds to wait for each event.
 
         Raises:
-            ConfigError: The file cannot be read, or is too large.
+            ConfigError: The file cannot be read or is too large, or an argument is none.
             AquilaError: The run failed, or was silent for too long.
         """
+        if not isinstance(audio, str) or not audio:
+            raise ConfigError(f"audio={audio!r} must be the path of a sound file, as the worker sees it")
+        if extra_body is not None and not isinstance(extra_body, Mapping):
+            raise ConfigError(f"extra_body={extra_body!r} must be a dict of the form's fields")
         sound = await to_thread.run_sync(_read, audio, self._max_bytes)
         travel: RequestOptions = {"retry": RETRY}
         stream = aquila.stream_transcription(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from job_workers import until_state, working
 from wire import Connection, serve
 
 import jobs
-from aquila.errors import RateLimitError
+from aquila.errors import ConfigError, RateLimitError
 from jobs.asking import RETRY
 from jobs.llm import CHUNK_TOKENS, LOCAL_CHUNK_TOKENS, _chunking
 from jobs.registry import actors
@@ -136,3 +137,38 @@ async def test_a_provider_that_asks_to_wait_long_is_obeyed_by_the_row(
     assert job.started_at is not None
     assert 39 < (job.scheduled_at - job.started_at).total_seconds() < 43
     assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, "30", True, float("nan")])
+async def test_a_timeout_that_is_none_is_named(seconds: Any) -> None:
+    for call in (
+        partial(jobs.stream_prompt, "x"),
+        partial(jobs.generate_summary, "x"),
+        partial(jobs.run_batch, ["x"]),
+        partial(jobs.transcribe, "talk.mp3"),
+    ):
+        with pytest.raises(ConfigError, match=r"^timeout=.* must be seconds above zero"):
+            await call(timeout=seconds)
+
+
+@pytest.mark.usefixtures("place")
+async def test_an_argument_that_cannot_be_used_ends_the_job_at_once() -> None:
+    wrong: Any = 5
+    async with working():
+        handles = [
+            await jobs.generate_summary.asend(wrong),
+            await jobs.transcribe.asend(wrong),
+            await jobs.stream_prompt.asend("x", timeout=0),
+            await jobs.run_batch.asend(["x"], timeout=-1),
+        ]
+        for handle in handles:
+            await until_state(handle, "discarded")
+
+    ended = [await handle.ajob() for handle in handles]
+    assert [job.attempt for job in ended] == [1] * 4
+    assert [job.errors[-1]["message"].replace("=", ":").partition(":")[0] for job in ended] == [
+        "text",
+        "audio",
+        "timeout",
+        "timeout",
+    ]

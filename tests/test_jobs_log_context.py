@@ -26,6 +26,18 @@ JOB = JobContext(id="0a1b2c3d4e", attempt=2, actor_name="explain", queue_name="l
 FIELDS = {"job_id": "0a1b2c3d4e", "actor_name": "explain", "queue_name": "llm", "attempt": 2}
 
 
+class Mute:
+    """Raises whatever it is asked."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+    def __bool__(self) -> bool:
+        raise ValueError("no truth")
+
+    __repr__ = __str__
+
+
 class Log:
     """A user's logger whose handler has the filter, and what it has written."""
 
@@ -78,7 +90,7 @@ async def test_what_is_said_while_a_job_runs_names_it_in_tasks_and_in_threads(lo
 
 
 def test_a_line_of_json_has_its_time_level_logger_and_what_was_put_beside_it(log: Log) -> None:
-    log.logger.warning("paid %d of %s", 3, "ü\n", extra={"order": 7, "level": "mine", "at": {1}})
+    log.logger.warning("paid %d of %s", 3, "ü\n", extra={"order": 7, "at": {1}})
 
     (said,) = log.objects
     assert said.pop("ts").endswith("+00:00")
@@ -91,6 +103,53 @@ def test_a_line_of_json_has_its_time_level_logger_and_what_was_put_beside_it(log
     }
 
 
+def test_what_has_the_name_of_a_line_s_own_field_is_kept_beside_it(log: Log) -> None:
+    names = ("ts", "level", "logger", "exception", "stack")
+    log.logger.warning("x", extra={"extra_level": 1, **dict.fromkeys(names, "mine")})
+
+    (said,) = log.objects
+    assert (said["level"], said["logger"]) == ("WARNING", "shop.orders")
+    assert "exception" not in said
+    assert said["extra_level"] == 1
+    kept = ("extra_ts", "extra_extra_level", "extra_logger", "extra_exception", "extra_stack")
+    assert [said[name] for name in kept] == ["mine"] * 5
+
+
+def test_a_value_that_is_no_json_becomes_text_alone(log: Log) -> None:
+    log.logger.warning(
+        "x", extra={"n": 7, "list": [1, {"a": None}], "ratio": float("nan"), "mute": Mute(), (1, 2): 3}
+    )
+
+    (said,) = log.objects
+    assert (said["n"], said["list"]) == (7, [1, {"a": None}])
+    assert said["ratio"] == "nan"
+    assert said["mute"] == "<a Mute that cannot be written>"
+    assert said["(1, 2)"] == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "said"),
+    [
+        ("paid %s of %d", (Mute(), 7), "paid %s of %d <a Mute that cannot be written> 7"),
+        ("paid %d", ("seven",), "paid %d seven"),
+    ],
+    ids=["mute", "misfit"],
+)
+def test_a_message_whose_arguments_cannot_be_written_is_kept(
+    message: str, arguments: tuple[object, ...], said: str
+) -> None:
+    record = logging.LogRecord("shop", logging.WARNING, "x.py", 1, message, arguments, None)
+
+    assert json.loads(JsonFormatter().format(record))["message"] == said
+
+
+def test_the_job_s_fields_may_be_anything(log: Log, text_log: Log) -> None:
+    text_log.logger.warning("x", extra={"job_id": "0a1b", "actor_name": Mute()})
+
+    assert [one["actor_name"] for one in log.objects] == ["<a Mute that cannot be written>"]
+    assert text_log.lines == ["WARNING x [0a1b <a Mute that cannot be written> #0]"]
+
+
 def test_what_a_record_brings_along_is_left_as_it_is(log: Log) -> None:
     with running(JOB):
         log.logger.warning("x", extra={"job_id": "theirs"})
@@ -99,7 +158,11 @@ def test_what_a_record_brings_along_is_left_as_it_is(log: Log) -> None:
     assert log.objects[0]["attempt"] == 2
 
 
-@pytest.mark.parametrize("value", [float("nan"), {(1, 2): 3}, "\ud800"])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), {(1, 2): 3}, "\ud800", [10**5000], Mute(), [Mute()], {"a": Mute()}],
+    ids=["nan", "key", "half", "long", "mute", "list", "dict"],
+)
 def test_a_value_that_is_no_json_costs_no_record(value: object, log: Log) -> None:
     log.logger.warning("x", extra={"value": value})
 

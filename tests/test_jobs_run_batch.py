@@ -39,13 +39,18 @@ class Asked:
     async def ask(self, prompt: Any) -> Response:
         self.prompts.append(prompt)
         await anyio.lowlevel.checkpoint()
-        if self.errors.get(prompt):
+        if isinstance(prompt, str) and self.errors.get(prompt):
             raise self.errors[prompt].pop(0)
         usage = Usage(input_tokens=7, output_tokens=1, total_tokens=8)
         return Response(text=prompt.upper(), finish_reason="stop", usage=usage)
 
-    def batch(self, *prompts: str, concurrency: int = 10, stop_on_error: bool = False) -> Batch:
+    def batch(self, *prompts: Any, concurrency: int = 10, stop_on_error: bool = False) -> Batch:
         return Batch(self.ask, prompts, concurrency=concurrency, stop_on_error=stop_on_error)
+
+
+class MuteError(ProtocolError):
+    def __str__(self) -> str:
+        raise ValueError("no words")
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +75,73 @@ async def test_a_prompt_that_is_refused_loses_no_other_and_is_not_asked_again() 
     assert await batch.run() == [answered("A"), failed("BadRequestError", "too long"), answered("C")]
     assert asked.prompts == ["a", "b", "c"]
     assert batch.counts == {"done": 3, "failed": 1, "total": 3}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("", "the user's message is empty"),
+        (" ", "the user's message is empty"),
+        (None, "nothing to send"),
+        (5, "int is no prompt"),
+        ([], "nothing to send"),
+        ([5], "int is no message"),
+        ([{"role": "user"}], "the user's message is empty"),
+        ([{"role": "nobody", "content": "x"}], "role 'nobody' is unknown"),
+    ],
+)
+async def test_a_prompt_that_is_none_loses_no_other_and_is_not_asked(prompt: Any, said: str) -> None:
+    asked = Asked()
+    batch = asked.batch("a", prompt, "b")
+
+    first, refused, last = await batch.run()
+
+    assert [first, last] == [answered("A"), answered("B")]
+    assert (refused["text"], refused["error"]["type"]) == (None, "ConfigError")
+    assert said in refused["error"]["message"]
+    assert asked.prompts == ["a", "b"]
+    assert batch.counts == {"done": 3, "failed": 1, "total": 3}
+
+
+async def test_prompts_that_are_none_are_all_errors() -> None:
+    assert [answer["error"]["type"] for answer in await Asked().batch("", None).run()] == ["ConfigError"] * 2
+
+
+async def test_a_prompt_that_is_none_does_not_hide_that_nothing_is_answered() -> None:
+    asked = Asked(a=[ConnectionFailed("away")] * 3)
+
+    with pytest.raises(ConnectionFailed):
+        await asked.batch("", "a").run()
+
+
+async def test_a_prompt_that_is_none_says_nothing_of_a_provider_that_is_away() -> None:
+    prompts = [f"p{number}" for number in range(30)]
+    asked = Asked(**{prompt: [ConnectionFailed("away")] for prompt in prompts[1:]})
+    mixed = [one for prompt in prompts for one in (prompt, "")]
+
+    with pytest.raises(ConnectionFailed):
+        await asked.batch(*mixed, concurrency=1).run()
+
+    assert len(asked.prompts) == 11
+
+
+async def test_where_the_first_error_ends_the_attempt_a_prompt_that_is_none_does_so_before_any_is_asked() -> (
+    None
+):
+    asked = Asked()
+
+    with pytest.raises(ConfigError, match=r"prompts\[1\]: prompt: the user's message is empty"):
+        await asked.batch("a", "", stop_on_error=True).run()
+
+    assert asked.prompts == []
+
+
+async def test_an_error_without_words_is_an_error_in_its_place_too() -> None:
+    asked = Asked(a=[MuteError("x")] * 3)
+
+    refused, _ = await asked.batch("a", "b").run()
+
+    assert refused["error"] == {"type": "MuteError", "message": "<a MuteError whose words cannot be read>"}
 
 
 async def test_what_may_pass_is_asked_again_when_the_others_are_done() -> None:
@@ -137,6 +209,7 @@ async def test_the_first_error_ends_the_attempt_where_that_is_wanted(error: Exce
         (["a"], 0, "concurrency=0 must be a whole number from 1"),
         (["a"], 2.5, "concurrency=2.5 must be"),
         (["a"], True, "concurrency=True must be"),
+        (b"a", 1, "prompts: a bytes is no list"),
     ],
 )
 async def test_a_value_that_cannot_be_used_is_named(prompts: Any, concurrency: Any, says: str) -> None:
@@ -243,3 +316,35 @@ async def test_a_conversation_is_a_prompt_too(monkeypatch: pytest.MonkeyPatch) -
     assert [answer["text"] for answer in result] == ["C"]
     assert model.bodies[0]["messages"] == turns
     assert model.bodies[0]["max_tokens"] == 5
+
+
+@pytest.mark.usefixtures("place")
+async def test_prompts_that_cannot_be_sent_lose_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(str.upper)
+    picture = [{"role": "user", "content": [{"type": "input_image", "file_id": "f1"}]}]
+    prompts: list[Any] = ["a", "", "half \ud800", picture, [], "b"]
+    async with model.serving(monkeypatch), working():
+        handle = await jobs.llm.run_batch.asend(prompts, model="m")
+        result = await handle.aresult(timeout=20)
+        seen = await followed(handle.job_id)
+
+    assert [answer["text"] for answer in result] == ["A", None, None, None, None, "B"]
+    said = [answer["error"]["message"] if answer["error"] else "" for answer in result]
+    assert "the user's message is empty" in said[1]
+    assert "surrogates not allowed" in said[2]
+    assert "no file_id of a picture" in said[3]
+    assert "nothing to send" in said[4]
+    assert sorted(model.asked) == ["a", "b"]
+    news = [event.data["data"] for event in seen if event.data.get("name") == "prompt"]
+    assert sorted(item["number"] for item in news if item["error"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("place")
+async def test_an_option_that_cannot_be_used_is_no_prompt_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(str.upper)
+    async with model.serving(monkeypatch), working():
+        handle = await jobs.llm.run_batch.asend(["a", "half \ud800"], model="m", temperature="hot")  # type: ignore[arg-type]
+        await until_state(handle, "discarded")
+
+    assert model.asked == []
+    assert "temperature" in (await handle.ajob()).errors[-1]["message"]

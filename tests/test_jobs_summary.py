@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from job_model import Model, followed, text_of
@@ -45,6 +46,16 @@ async def test_a_text_that_fits_is_summarised_in_one_call() -> None:
 
     assert (summary.response.text, summary.chunks) == ("short", 1)
     assert asked.prompts == ["Summarise the following:\n\nA text."]
+
+
+@pytest.mark.parametrize("text", [5, None, ["a"], b"a"])
+async def test_what_is_no_text_is_refused_before_anything_is_asked(text: Any) -> None:
+    asked = Asked()
+
+    with pytest.raises(ConfigError, match=f"text: a summary is made of a text, not of {type(text).__name__}"):
+        await Summariser(asked.ask, 100).summarise(text)
+
+    assert asked.prompts == []
 
 
 async def test_a_long_text_is_read_in_parts_and_their_summaries_become_one() -> None:

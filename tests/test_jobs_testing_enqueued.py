@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -127,6 +128,67 @@ def test_everything_about_a_send_can_be_asked_for() -> None:
         {"metadata": {"by": "bert"}},
     ):
         refute_enqueued(explain, **expected)  # type: ignore[arg-type]
+
+
+def test_metadata_is_compared_as_a_row_holds_it() -> None:
+    explain.options(metadata={"ids": (1, 2), "letter": Letter(to="anna")}).send("x")
+
+    for expected in ({"ids": (1, 2)}, {"ids": [1, 2]}, {"letter": Letter(to="anna")}):
+        assert_enqueued(explain, metadata=expected)
+        with pytest.raises(AssertionError, match="should not be"):
+            refute_enqueued(explain, metadata=expected)
+    refute_enqueued(explain, metadata={"ids": (1, 3)})
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"unique": 5}, "unique=5 must be a text"),
+        ({"unique": ""}, "unique='' must be a text"),
+        ({"priority": "0"}, "priority='0' must be 0"),
+        ({"priority": True}, "priority=True must be 0"),
+        ({"priority": 4}, "priority=4 must be 0"),
+        ({"queue_name": 5}, "queue_name=5 must be a queue's name"),
+        ({"queue_name": "no queue"}, "queue_name='no queue' must be"),
+        ({"args": "x"}, r"args='x' is no list of arguments; write args=\('x',\)"),
+        ({"args": 5}, "args=5 is no list"),
+        ({"kwargs": ["x"]}, r"kwargs=\['x'\] must be a dict"),
+        ({"kwargs": {1: 2}}, r"kwargs=\{1: 2\} must be a dict"),
+        ({"scheduled_at": 5}, "scheduled_at=5 must be an aware datetime"),
+        ({"tolerance": "5"}, "tolerance='5' must be seconds"),
+        ({"within": float("nan")}, "within=nan must be seconds"),
+        ({"metadata": 5}, "metadata is of type int"),
+        ({"metadata": {"a": {1}}}, "metadata 'a' is of type set"),
+    ],
+)
+async def test_what_no_job_could_be_like_is_refused(expected: dict[str, Any], said: str) -> None:
+    explain.send("x")
+
+    for ask in (assert_enqueued, refute_enqueued):
+        with pytest.raises(ConfigError, match=said):
+            ask(explain, **expected)
+    for aask in (aassert_enqueued, arefute_enqueued):
+        with pytest.raises(ConfigError, match=said):
+            await aask(explain, **expected)
+    if "within" not in expected:
+        with pytest.raises(ConfigError, match=said):
+            all_enqueued(explain, **expected)
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ("enqueued_explian", "no actor 'enqueued_explian' is declared here; did you mean 'enqueued_explain'"),
+        ("", "no actor '' is declared here; import the module"),
+        (len, "built-in function len> is no actor"),
+        (explain.fn, "is no actor; give what @jobs.actor made"),
+        (explain.options(priority=1), r"give the actor itself, without options\(\.\.\.\)"),
+    ],
+)
+def test_what_is_no_actor_is_refused(actor: Any, said: str) -> None:
+    for ask in (assert_enqueued, refute_enqueued, all_enqueued):
+        with pytest.raises(ConfigError, match=said):
+            ask(actor)
 
 
 def test_the_message_shows_what_there_is_and_what_differs() -> None:

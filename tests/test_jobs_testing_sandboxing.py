@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ import jobs
 from aquila.errors import ConfigError
 from aquila.testing import Answer, ScriptedTransport
 from jobs import tables
-from jobs.broker import runtime
+from jobs.broker import installed, runtime
 from jobs.database import Database
 from jobs.enqueueing import enqueue
 from jobs.migrate import prepare
+from jobs.runtime import Runtime
 from jobs.settings import sync_url
-from jobs.testing import all_enqueued, assert_enqueued, drain_queue, refute_enqueued, sandbox
+from jobs.testing import Sandbox, all_enqueued, assert_enqueued, drain_queue, refute_enqueued, sandbox
 
 pytest_plugins = ["job_fixtures"]
 
@@ -97,6 +99,52 @@ def test_nothing_configured_before_is_nothing_configured_after(tmp_path: Path) -
         add.send(1, 2)
 
     jobs.configure(database_url=f"sqlite:///{tmp_path / 'after.db'}")
+
+
+@pytest.mark.parametrize("left", ["ABC", "ACB", "BAC", "BCA", "CAB", "CBA"])
+@pytest.mark.parametrize("configured", [True, False])
+def test_sandboxes_may_be_left_in_any_order(left: str, configured: bool, tmp_path: Path) -> None:
+    if configured:
+        jobs.configure(database_url=f"sqlite:///{tmp_path / 'before.db'}")
+    before = installed()
+    opened: dict[str, Sandbox] = {}
+    used: dict[str, Runtime] = {}
+    with ExitStack() as stack:
+        for name in "ABC":
+            opened[name] = stack.enter_context(sandbox())
+            used[name] = runtime()
+
+        for name in left:
+            opened.pop(name).__exit__()
+            last = max(opened, default=None)
+            assert installed() is (used[last] if last is not None else before)
+            if last is not None:
+                handle = add.send(1, 2)
+                assert [job.job_id for job in all_enqueued()] == [handle.job_id]
+                assert drain_queue().completed == 1
+
+
+def test_code_that_closes_the_jobs_opens_no_sandbox_that_is_left() -> None:
+    with ExitStack() as stack:
+        first, _ = stack.enter_context(sandbox()), stack.enter_context(sandbox())
+        used = runtime()
+        first.__exit__()
+        jobs.close()
+        assert runtime() is used
+    jobs.close()
+
+    assert installed() is None
+
+
+def test_a_sandbox_is_entered_once_at_a_time() -> None:
+    box = sandbox()
+    for _ in range(2):
+        with box:
+            used = runtime()
+            with pytest.raises(ConfigError, match="open already"):
+                box.__enter__()
+            assert runtime() is used
+        assert installed() is None
 
 
 def test_it_comes_back_when_the_sandbox_cannot_be_opened(tmp_path: Path) -> None:

@@ -141,3 +141,21 @@ def test_a_format_that_cannot_be_streamed_is_refused() -> None:
         ConfigError, match="response_format='srt' must be one of json, verbose_json, diarized_json"
     ):
         Transcriber(response_format="srt")
+
+
+@pytest.mark.parametrize(
+    ("audio", "options", "said"),
+    [
+        (None, {}, "audio=None must be the path"),
+        (5, {}, "audio=5 must be the path"),
+        ("", {}, "audio='' must be the path"),
+        ("talk.mp3", {"max_bytes": "6"}, "max_bytes='6' must be a whole number"),
+        ("talk.mp3", {"max_bytes": 0}, "max_bytes=0 must be a whole number"),
+        ("talk.mp3", {"extra_body": [1]}, r"extra_body=\[1\] must be a dict"),
+    ],
+)
+async def test_an_argument_that_cannot_be_used_is_named(
+    audio: Any, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        await jobs.llm.transcribe(audio, **options)

@@ -145,7 +145,8 @@ async def test_a_run_may_pause_again_and_its_rounds_go_on_counting(api: Api) -> 
     answer = await aquila.resume(second.value.state, {"c3": True}, transport=end, **options)
 
     assert (first.state["round"], second.value.state["round"]) == (1, 2)
-    assert (answer.text, shop.done) == ("enough", ["look", "pay 5", "pay 6"])
+    # The first two run together, in threads.
+    assert (answer.text, sorted(shop.done[:2]), shop.done[2:]) == ("enough", ["look", "pay 5"], ["pay 6"])
     assert bodies(end)[1]["tool_choice"] == "none"
 
 

@@ -209,6 +209,8 @@ class ResponsesDecoder:
         return events if kind == "created" else [*events, Status(kind, {})]
 
     def _on_end(self, head: Head, payload: dict[str, Any]) -> list[Event]:
+        if not payload:
+            raise ProtocolError(f"the event {head.type} is empty, so nothing says how the answer ended")
         response = object_of(payload.get("response"), "response")
         events = self._begin(response)
         status = outcome(str(head.type).removeprefix("response."), response.get("status"))

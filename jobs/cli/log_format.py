@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +17,8 @@ from jobs.log_context import JOB_FIELDS, TRACE_FIELDS, JobFilter
 
 #: What every record has; anything else came by `extra=` or from a filter.
 _ORDINARY = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+#: What a line says itself; what comes by `extra=` under such a name is called `extra_level` and so on.
+_OWN = {"ts", "level", "logger", "message", "exception", "stack"}
 #: What is left out where it is empty.
 _OURS = {*JOB_FIELDS, *TRACE_FIELDS}
 #: Where the worker's own lines go under JSON.
@@ -53,12 +55,12 @@ class JsonFormatter(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         for name, value in vars(record).items():
             # The fields of jobs and traces are empty outside them.
-            if name not in _ORDINARY and name not in said and (value or name not in _OURS):
-                said[name] = value
+            if name not in _ORDINARY and (name not in _OURS or _is_full(value)):
+                said[_free_name(name, said)] = value
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
@@ -77,10 +79,11 @@ class JobTextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """Give the line without its traceback."""
         line = super().formatMessage(record)
-        job_id = str(vars(record).get("job_id", ""))[:8]
+        job_id = _text(vars(record).get("job_id", ""))[:8]
         if not job_id or job_id in line:
             return line
-        return f"{line} [{job_id} {vars(record)['actor_name']} #{vars(record)['attempt']}]"
+        actor_name, attempt = (_text(vars(record).get(name, "")) for name in ("actor_name", "attempt"))
+        return f"{line} [{job_id} {actor_name} #{attempt}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,46 @@ def _handler(stream: Any, formatter: logging.Formatter) -> logging.Handler:
 
 def _one_line(said: dict[str, Any]) -> str:
     try:
-        return json.dumps(said, default=str, allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
-        # NaN, a circle, a key that is no text: a record must not be lost for what was put beside it.
-        return json.dumps({name: str(value) for name, value in said.items()})
+        return _json(said)
+    except Exception:  # noqa: BLE001 - NaN, a circle, an object that raises: anything may be put beside a record
+        return _json({name: _plain(value) for name, value in said.items()})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_text, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return json.loads(_json(value))
+    except Exception:  # noqa: BLE001 - see above; only this field becomes text
+        return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - it is somebody's class, and may raise what it likes
+        return f"<a {type(value).__name__} that cannot be written>"
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - an argument that raises, or does not fit
+        arguments = record.args if isinstance(record.args, tuple) else (record.args,)
+        return " ".join(_text(part) for part in (record.msg, *arguments))
+
+
+def _is_full(value: object) -> bool:
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 - it came by `extra=`
+        return True
+
+
+def _free_name(name: object, taken: Collection[str]) -> str:
+    free = name if isinstance(name, str) else _text(name)
+    while free in _OWN or free in taken:
+        free = f"extra_{free}"
+    return free

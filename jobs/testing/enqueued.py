@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import anyio
 from sqlalchemy import Connection, select
 
 from aquila.errors import ConfigError
 from jobs.actors import Actor
-from jobs.registry import actors
+from jobs.registry import actors, is_seconds
 from jobs.rows import Job, as_job
-from jobs.sending import check_tags
 from jobs.tables import WAITING, jobs
-from jobs.testing.matching import Wanted, differences, named_arguments
+from jobs.testing.expectations import Expected, wanted_by
+from jobs.testing.matching import Wanted, differences
 from jobs.testing.order import as_added
 from jobs.testing.standin import stand_in
 from jobs.testing.wording import nothing_like, there_is
 from jobs.threads import in_thread
-from jobs.unique import Unique
 
-#: Seconds by which a job's time may differ from the expected one.
-TOLERANCE = 5.0
 #: Seconds between two looks at the rows.
 LOOK_EVERY = 0.02
-
-
-class Expected(TypedDict, total=False):
-    """What a test may say of a job, beside its actor. What it does not say may be anything."""
-
-    #: Arguments; `("OTP",)` and `kwargs={"topic": "OTP"}` say the same. Those that are not named may be anything.
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    queue_name: str
-    priority: int
-    #: When it is due, give or take `tolerance` seconds.
-    scheduled_at: datetime
-    tolerance: float
-    #: It has these tags, and perhaps others.
-    tags: Sequence[str]
-    #: Its unique key.
-    unique: str | Unique
-    #: It has these values, and perhaps others.
-    metadata: Mapping[str, Any]
 
 
 def assert_enqueued(
@@ -64,7 +42,7 @@ def assert_enqueued(
         StorageError: The database failed.
     """
     __tracebackhide__ = True
-    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    wanted, deadline = wanted_by(actor, expected), _until(within)
     while True:
         found = _all()
         matching = _matching(wanted, found)
@@ -91,7 +69,7 @@ def refute_enqueued(
         StorageError: The database failed.
     """
     __tracebackhide__ = True
-    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    wanted, deadline = wanted_by(actor, expected), _until(within)
     while True:
         matching = _matching(wanted, _all())
         if matching:
@@ -112,7 +90,7 @@ def all_enqueued(actor: Actor[..., Any] | str | None = None, /, **expected: Unpa
         ConfigError: No sandbox is open, or something expected cannot be in a job.
         StorageError: The database failed.
     """
-    return _matching(_wanted(actor, expected), _all())
+    return _matching(wanted_by(actor, expected), _all())
 
 
 async def aassert_enqueued(
@@ -131,7 +109,7 @@ async def aassert_enqueued(
         StorageError: The database failed.
     """
     __tracebackhide__ = True
-    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    wanted, deadline = wanted_by(actor, expected), _until(within)
     while True:
         found = await in_thread(_all)
         matching = _matching(wanted, found)
@@ -158,7 +136,7 @@ async def arefute_enqueued(
         StorageError: The database failed.
     """
     __tracebackhide__ = True
-    wanted, deadline = _wanted(actor, expected), time.monotonic() + within
+    wanted, deadline = wanted_by(actor, expected), _until(within)
     while True:
         matching = _matching(wanted, await in_thread(_all))
         if matching:
@@ -181,40 +159,13 @@ async def aall_enqueued(
         ConfigError: No sandbox is open, or something expected cannot be in a job.
         StorageError: The database failed.
     """
-    return _matching(_wanted(actor, expected), await in_thread(_all))
+    return _matching(wanted_by(actor, expected), await in_thread(_all))
 
 
-def _wanted(actor: Actor[..., Any] | str | None, expected: Expected) -> Wanted:
-    unknown = expected.keys() - Expected.__annotations__.keys()
-    if unknown:
-        raise ConfigError(
-            f"unknown expectation {min(unknown)!r}; there are {', '.join(Expected.__annotations__)}; "
-            "an actor's arguments go into args= and kwargs="
-        )
-    scheduled_at = expected.get("scheduled_at")
-    if scheduled_at is not None and scheduled_at.tzinfo is None:
-        raise ConfigError(f"scheduled_at={scheduled_at.isoformat()} has no time zone; use an aware datetime")
-    spec = actors().get(actor) if isinstance(actor, str) else None if actor is None else actor.spec
-    arguments: Mapping[str, Any] = {}
-    if "args" in expected or "kwargs" in expected:
-        if spec is None:
-            raise ConfigError(
-                "args= and kwargs= are those of an actor; name it first: assert_enqueued(explain, args=...)"
-            )
-        arguments = named_arguments(spec.fn, expected.get("args", ()), expected.get("kwargs", {}))
-    unique = expected.get("unique")
-    return Wanted(
-        actor_name=actor if isinstance(actor, str) else None if spec is None else spec.actor_name,
-        fn=None if spec is None else spec.fn,
-        arguments=arguments,
-        queue_name=expected.get("queue_name"),
-        priority=expected.get("priority"),
-        scheduled_at=scheduled_at,
-        tolerance=expected.get("tolerance", TOLERANCE),
-        tags=check_tags(expected.get("tags", ())),
-        unique=unique.key if isinstance(unique, Unique) else unique,
-        metadata=expected.get("metadata", {}),
-    )
+def _until(within: float) -> float:
+    if not is_seconds(within):
+        raise ConfigError(f"within={within!r} must be seconds from zero")
+    return time.monotonic() + within
 
 
 def _all() -> list[Job]:

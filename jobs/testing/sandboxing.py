@@ -13,7 +13,6 @@ import dramatiq
 from sqlalchemy import Connection
 
 from aquila.errors import ConfigError
-from jobs.broker import install
 from jobs.database import Database
 from jobs.settings import sync_url
 from jobs.testing.draining import run_sent
@@ -41,23 +40,28 @@ class Sandbox:
         self._connection = connection
         self._middleware = tuple(middleware)
         self._stack = ExitStack()
+        self._is_open = False
 
     def __enter__(self) -> Self:
+        if self._is_open:
+            raise ConfigError("the sandbox is open already; make another one with jobs.testing.sandbox()")
         with ExitStack() as stack:
             used = self._stand_in(stack)
-            stack.callback(used.retire, install(used))
+            stack.callback(used.retire)
+            used.take_place()
             used.database()
-            self._stack = stack.pop_all()
+            self._stack, self._is_open = stack.pop_all(), True
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._is_open = False
         self._stack.close()
 
     async def __aenter__(self) -> Self:
         return await in_thread(self.__enter__)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await in_thread(self._stack.close)
+        await in_thread(self.__exit__)
 
     def _stand_in(self, stack: ExitStack) -> StandIn:
         open_database: Callable[[], Database]

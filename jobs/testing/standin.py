@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +21,9 @@ from jobs.settings import JobsSettings, read_jobs_settings
 from jobs.sqltypes import db_now
 from jobs.testing.nowire import NOWHERE, NoWire
 from jobs.wire import Wire
+
+#: Held while sandboxes take and leave their places, which they may do in any order.
+_PLACES = threading.RLock()
 
 
 class IdlePostman(Postman):
@@ -59,7 +63,10 @@ class StandIn(Runtime):
         self._idle_postman = IdlePostman(self.database, self.wire)
         self._inline = run is not None
         self._since: datetime | None = None
-        self._in_use = True
+        #: Whether its block is open.
+        self.in_use = False
+        #: What was there when it took its place.
+        self.before: Runtime | None = None
 
     @property
     def since(self) -> datetime:
@@ -123,19 +130,34 @@ class StandIn(Runtime):
     def revive(self) -> None:
         """Do nothing: no server is ours."""
 
+    def take_place(self) -> None:
+        """Stand in this process's place from now on."""
+        with _PLACES:
+            self.before, self.in_use = install(self), True
+
     def close(self) -> None:
         """Close the database. As long as the sandbox is open, `jobs.close()` leaves it in place."""
         super().close()
-        if self._in_use:
-            # The code under test may close the jobs, as a server does when it stops; its next use must not find what is
-            # configured outside.
-            install(self)
+        with _PLACES:
+            if self.in_use and not isinstance(installed(), StandIn):
+                # The code under test may close the jobs, as a server does when it stops; its next use must not find what
+                # is configured outside.
+                install(self)
 
-    def retire(self, before: Runtime | None) -> None:
-        """Close it for good, and put back what was there before."""
-        self._in_use = False
-        install(before)
+    def retire(self) -> None:
+        """Close it for good, and put back what was there before, unless a sandbox that was opened later still is."""
+        with _PLACES:
+            self.in_use = False
+            now = installed()
+            if now is self or not isinstance(now, StandIn):
+                install(self._below())
         self.close()
+
+    def _below(self) -> Runtime | None:
+        before = self.before
+        while isinstance(before, StandIn) and not before.in_use:
+            before = before.before
+        return before
 
 
 def stand_in() -> StandIn:
