@@ -19,7 +19,7 @@ from jobs.threads import on_redis
 logger = logging.getLogger("jobs")
 
 #: Seconds between two rounds, unless the lease is so short that it needs more.
-ROUND = 1.0
+ROUND = 0.5
 
 
 class Upkeep:

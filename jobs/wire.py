@@ -206,11 +206,12 @@ class Wire:
             BrokerUnavailable: Redis does not answer.
         """
         with self.translated():
-            first = self.client.set(
-                f"{self.namespace}:maintained", "1", nx=True, px=max(1, self._lease_ms // 3)
-            )
-            broker = self._keeper if first else self.broker
             for queue_name in queues:
+                # Each by itself: Dramatiq keeps in order only the queue that it is asked about, and the worker that looks
+                # after one queue may not know the others.
+                mark = f"{self.namespace}:maintained:{queue_name}"
+                first = self.client.set(mark, "1", nx=True, px=max(1, self._lease_ms // 3))
+                broker = self._keeper if first else self.broker
                 for priority in PRIORITIES:
                     broker.do_qsize(queue_of(queue_name, priority))
 

@@ -151,8 +151,12 @@ class Worker(dramatiq.Worker):
         try:
             await in_thread(self._tell_middleware, "emit_before", "worker_boot")
             # An append that is sent twice would say its text twice; what gets no answer is said again from the start.
-            async with connect_async(wire.url, retries=0) as client:
+            client = connect_async(wire.url, retries=0)
+            try:
                 await self._work(client)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await client.aclose()
         finally:
             with anyio.CancelScope(shield=True):
                 await in_thread(self._tell_middleware, "emit_after", "worker_shutdown")

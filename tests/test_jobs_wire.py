@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -61,3 +62,25 @@ def test_a_message_that_is_being_seen_to_stays_where_it_is(wire: Wire) -> None:
     for _ in range(3):
         wire.reclaim(["default"])
     assert wire.fetch("default", 1) == []
+
+
+def test_a_worker_of_one_queue_keeps_no_other_queue_from_being_put_in_order(own_valkey: Valkey) -> None:
+    def wire_of(database_id: str = "0123456789abcdef") -> Wire:
+        opened = Wire(own_valkey.url, database_id=database_id, lease=0.3, middleware=())
+        opened.broker.declare_queue("default")
+        opened.broker.declare_queue("calm")
+        return opened
+
+    dead, calm, other = wire_of(), wire_of(), wire_of()
+    dead.publish([Announcement("job", 1, "a", "default", 0)])
+    assert len(dead.fetch("default", 1)) == 1
+    deadline = time.monotonic() + 20
+    while not (found := other.fetch("default", 1)):
+        assert time.monotonic() < deadline
+        # The worker of the other queue always looks first.
+        calm.maintain(["calm"])
+        other.maintain(["default"])
+        time.sleep(0.05)
+    assert [message.args for message in found] == [("job", 1)]
+    for opened in (dead, calm, other):
+        opened.close()
