@@ -41,7 +41,7 @@ class Upkeep:
         self._lease = runtime.settings.lease
 
     async def sweep(self) -> None:
-        """Repair rows and hand them over, once a second, until cancelled."""
+        """Repair rows and hand them over, twice a second, until cancelled."""
         await self._repeat(min(ROUND, self._lease / 3), self._sweep)
 
     async def maintain(self) -> None:
