@@ -10,16 +10,14 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import anyio
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import ConfigError
 from jobs.database import Database
 from jobs.errors import StorageError
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, insert_into
 from jobs.tables import leaders
 
 logger = logging.getLogger("jobs")
@@ -80,8 +78,7 @@ def take(connection: Connection, name: str, worker_id: str, lease: float) -> boo
         worker_id: Who wants to.
         lease: Seconds until another may, unless it is taken again.
     """
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    row = insert(leaders).values(name=name, worker_id=worker_id, until=db_now(lease))
+    row = insert_into(connection, leaders).values(name=name, worker_id=worker_id, until=db_now(lease))
     # In one statement, so that of two who want it at once one is told no.
     taken = connection.execute(
         row.on_conflict_do_update(

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import ConfigError
 from jobs import census
@@ -20,7 +19,7 @@ from jobs.database import Database
 from jobs.errors import BrokerUnavailable, StorageError
 from jobs.fetch import Fetcher
 from jobs.settings import QUEUE_NAME
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, insert_into
 from jobs.tables import jobs, queues
 from jobs.threads import in_thread
 
@@ -202,8 +201,7 @@ def paused_since(connection: Connection) -> dict[str, datetime]:
 
 
 def _pause(connection: Connection, name: str) -> bool:
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(queues).values(name=name).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, queues).values(name=name).on_conflict_do_nothing())
     # An update of its own, because PostgreSQL's driver does not count what an insert has changed.
     on = (queues.c.name == name) & queues.c.paused_at.is_(None)
     return connection.execute(update(queues).where(on).values(paused_at=db_now())).rowcount == 1

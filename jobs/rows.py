@@ -9,11 +9,10 @@ from typing import Any, cast
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.errors import JobNotFound, JobsError
 from jobs.new_job import NewJob
-from jobs.sqltypes import db_now, storable
+from jobs.sqltypes import db_now, insert_into, storable
 from jobs.tables import ENDED, WAITING, State, jobs, steps
 from jobs.unique import take_key
 
@@ -134,8 +133,7 @@ def add_all(connection: Connection, many: Sequence[NewJob]) -> list[Job]:
 
 
 def _insert_new(connection: Connection) -> Any:
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.id])
+    return insert_into(connection, jobs).on_conflict_do_nothing(index_elements=[jobs.c.id])
 
 
 def find(connection: Connection, job_id: str) -> Job | None:

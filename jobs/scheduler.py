@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid5
 
 import anyio
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import AquilaError
 from jobs import rows
@@ -23,7 +21,7 @@ from jobs.new_job import NewJob
 from jobs.relay import hand_over
 from jobs.rows import Job
 from jobs.runtime import Runtime
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, insert_into
 from jobs.tables import crons as crons_table
 from jobs.tables import databases
 from jobs.threads import in_thread
@@ -189,8 +187,7 @@ def _last_tick(connection: Connection, cron: Cron) -> datetime | None:
     known: datetime | None = connection.execute(query).scalar_one_or_none()
     if known is not None:
         return known
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    row = insert(crons_table).values(name=cron.key, last_tick=db_now())
+    row = insert_into(connection, crons_table).values(name=cron.key, last_tick=db_now())
     connection.execute(row.on_conflict_do_nothing())
     # With an older schedule it would, once that came back, have to make up for all the time between.
     others = crons_table.c.name.startswith(f"{cron.name}@", autoescape=True) & (

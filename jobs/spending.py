@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection, delete, func, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
-from jobs.sqltypes import db_now
+from jobs.sqltypes import db_now, insert_into
 from jobs.tables import jobs, spending
 
 #: A budget's name and its period: see `Budget.period`.
@@ -80,8 +79,7 @@ def add(
         for (name, period), spent in sorted(used.items(), key=lambda item: item[0])
     ]
     if rows:
-        insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        adding = insert(spending)
+        adding = insert_into(connection, spending)
         connection.execute(
             adding.on_conflict_do_update(
                 index_elements=[spending.c.name, spending.c.period],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, String, Text, literal
+from sqlalchemy import Connection, DateTime, Dialect, Float, String, Table, Text, literal
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -94,3 +95,9 @@ def _sqlite_now(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
 def _postgresql_now(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
     # now() would stand still for the length of a transaction.
     return f"(clock_timestamp() + {compiler.process(element.clauses, **kw)} * interval '1 second')"
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """Give an `INSERT` that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases spell alike."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aquila.errors import ConfigError
 from jobs.registry import LONGEST_DELAY, is_seconds
-from jobs.sqltypes import db_now, storable
+from jobs.sqltypes import db_now, insert_into, storable
 from jobs.tables import ENDED, jobs, unique_keys
 
 #: Keys removed in one transaction.
@@ -48,10 +46,9 @@ def take_key(connection: Connection, key: str, job_id: str, seconds: float) -> s
     A transaction of somebody else's that is taking the same key is waited for. Nothing fails, so that the caller's own
     transaction goes on either way.
     """
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     until = db_now(seconds) if seconds else None
     added = connection.execute(
-        insert(unique_keys)
+        insert_into(connection, unique_keys)
         .values(key=key, job_id=job_id, until=until)
         .on_conflict_do_nothing()
         .returning(unique_keys.c.key)
