@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         queue_counts,
         resume_queue,
     )
+    from jobs.registry import declare_queue
     from jobs.rows import Job
     from jobs.sending import asend_all, send_all
     from jobs.tables import is_aquila_table, metadata
@@ -61,10 +62,10 @@ __all__ = [
     "NotStorable", "ProviderLimit", "Pruned", "QueueCounts", "ResultTimeout", "Snooze", "StorageError",
     "Unique", "actor", "adead_letters", "aenqueue", "aenqueue_all", "afind", "apause_queue",
     "apaused_queues", "aprune", "aqueue_counts", "aresume_queue", "aretry_all", "asend_all", "close",
-    "collect", "configure", "cron", "current", "database_url", "dead_letters", "enqueue", "enqueue_all",
-    "find", "follow", "generate_summary", "is_aquila_table", "metadata", "pause_queue", "paused_queues",
-    "prune", "queue_counts", "resume_queue", "retry_all", "run_batch", "send_all", "stream_prompt",
-    "transcribe", "upgrade",
+    "collect", "configure", "cron", "current", "database_url", "dead_letters", "declare_queue", "enqueue",
+    "enqueue_all", "find", "follow", "generate_summary", "is_aquila_table", "metadata", "pause_queue",
+    "paused_queues", "prune", "queue_counts", "resume_queue", "retry_all", "run_batch", "send_all",
+    "stream_prompt", "transcribe", "upgrade",
 ]  # fmt: skip
 
 
@@ -98,6 +99,7 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "resume_queue",
     ),
     "new_job": ("NewJob",),
+    "registry": ("declare_queue",),
     "rows": ("Job",),
     "sending": ("asend_all", "send_all"),
     "tables": ("is_aquila_table", "metadata"),

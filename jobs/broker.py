@@ -33,6 +33,7 @@ _RUNTIME: Runtime | None = None
 def configure(
     *,
     database_url: str | None = None,
+    schema: str | None = None,
     redis_url: str | None = None,
     queues: Mapping[str, int] | None = None,
     lease: float = DEFAULT_LEASE,
@@ -49,6 +50,7 @@ def configure(
 
     Args:
         database_url: None means `AQUILA_DATABASE_URL`, `DATABASE_URL`, then a SQLite file in the state folder.
+        schema: PostgreSQL's schema for the tables; None means `AQUILA_DATABASE_SCHEMA`, then what the server takes.
         redis_url: None means `AQUILA_REDIS_URL`, `REDIS_URL`, then a Valkey server on this machine.
         queues: Jobs at once in one worker process, by queue; None means ten for each queue.
         lease: Seconds an attempt is held without a sign of life from its worker.
@@ -67,6 +69,7 @@ def configure(
     global _RUNTIME  # noqa: PLW0603 - a process has one broker
     settings = read_jobs_settings(
         database_url=database_url,
+        schema=schema,
         redis_url=redis_url,
         queues=queues,
         lease=lease,

@@ -11,7 +11,7 @@ from aquila.shared_server import status
 from jobs import census
 from jobs.database import Database
 from jobs.embedded import SERVER_NAME
-from jobs.migrate import HEAD, current_version, version_problem
+from jobs.migrate import track_version, tracks, version_problem
 from jobs.redis_client import without_password
 from jobs.settings import JobsSettings, read_jobs_settings
 from jobs.shadow import foreign_package, our_package
@@ -33,23 +33,31 @@ def _database(settings: JobsSettings) -> Iterator[Check]:
         detail = f"{settings.state_dir / 'aquila.db'} is made at the first use"
         yield Check(name=name, state="off", detail=detail)
         return
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, schema=settings.schema)
     try:
-        version = database.read(current_version)
-        if version == HEAD:
-            yield Check(name=name, state="ok", detail=f"{database.name} at version {version}")
-            yield _workers(database)
-        elif settings.own_database and (version is None or version < HEAD):
-            yield Check(
-                name=name, state="off", detail=f"{database.name} is brought up to date at the first use"
-            )
-        else:
-            problem, _, remedy = version_problem(version, database.name).partition("; ")
-            yield Check(name=name, state="problem", detail=problem, remedy=remedy)
+        yield from _tables(database, own=settings.own_database)
     except AquilaError as error:
         yield Check(name=name, state="problem", detail=str(error))
     finally:
         database.close()
+
+
+def _tables(database: Database, *, own: bool) -> Iterator[Check]:
+    name = "jobs: database"
+    found = {track: database.read(track_version, track) for track in tracks()}
+    behind = [(track, version) for track, version in found.items() if version != track.head]
+    if not behind:
+        versions = ", ".join(track.head for track in found)
+        yield Check(name=name, state="ok", detail=f"{database.name} at version {versions}")
+        yield _workers(database)
+        return
+    newer = [(track, version) for track, version in behind if version is not None and version > track.head]
+    if own and not newer:
+        yield Check(name=name, state="off", detail=f"{database.name} is brought up to date at the first use")
+        return
+    track, version = [*newer, *behind][0]
+    problem, _, remedy = version_problem(version, database.name, track).partition("; ")
+    yield Check(name=name, state="problem", detail=problem, remedy=remedy)
 
 
 def _workers(database: Database) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from aquila.errors import ConfigError
@@ -119,14 +119,39 @@ def cron(
     return decorate
 
 
+def reschedule(name: str, expression: str, *, tz: str | None = None) -> None:
+    """Give a declared cron other times: in each process that works, which takes them up within seconds if it runs.
+
+    With other times it begins anew, and has no ticks to make up for.
+
+    Args:
+        name: The cron's name.
+        expression: What `cron` takes.
+        tz: The time zone; None leaves it as it is.
+
+    Raises:
+        ConfigError: No cron has the name, or the expression or the zone cannot be used.
+    """
+    known = _CRONS.get(name)
+    if known is None:
+        raise ConfigError(f"no cron is called {name!r}; import the module that declares it before")
+    new = replace(known, schedule=parse(expression, known.schedule.tz if tz is None else tz))
+    _check_key(new)
+    _CRONS[name] = new
+
+
+def _check_key(new: Cron) -> None:
+    if len(new.key) > LONGEST_KEY:
+        raise ConfigError(f"the cron expression of {new.name!r} is too long; split it into two crons")
+
+
 def _declare(new: Cron) -> None:
     if len(new.name) > LONGEST_NAME or not ACTOR_NAME.fullmatch(new.name):
         raise ConfigError(
             f"the cron name {new.name!r} may hold up to {LONGEST_NAME} letters, digits, '_', '.', ':' and '-', "
             "and begins with a letter; give it a name="
         )
-    if len(new.key) > LONGEST_KEY:
-        raise ConfigError(f"the cron expression of {new.name!r} is too long; split it into two crons")
+    _check_key(new)
     known = _CRONS.get(new.name)
     if known is not None and not _replaces(new, known):
         raise ConfigError(

@@ -87,13 +87,21 @@ LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 class Database:
     """Runs functions of a connection in a transaction, and names cause and remedy when that fails."""
 
-    def __init__(self, url: str) -> None:
+    #: PostgreSQL's schema that the tables are in; None leaves that to the server.
+    schema: str | None = None
+
+    def __init__(self, url: str, *, schema: str | None = None) -> None:
         """Prepare the engine; nothing is opened yet.
+
+        Args:
+            url: An SQLAlchemy URL of a synchronous driver.
+            schema: PostgreSQL's schema that the tables are in; None leaves that to the server.
 
         Raises:
             ConfigError: The URL or its driver cannot be used.
         """
-        self.engine = open_engine(url)
+        self.engine = open_engine(url, schema=schema)
+        self.schema = schema
         #: The URL without its password, for messages.
         self.name = _shown(self.engine.url)
         #: Whether it locks rows one by one; SQLite locks the whole file.
@@ -158,8 +166,12 @@ class Database:
         self.engine.dispose()
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, schema: str | None = None) -> Engine:
     """Make an engine that waits for locks instead of failing, and begins writes as writes.
+
+    Args:
+        url: An SQLAlchemy URL of a synchronous driver.
+        schema: PostgreSQL's schema that its statements mean; None leaves that to the server.
 
     Raises:
         ConfigError: The URL or its driver cannot be used.
@@ -169,7 +181,7 @@ def open_engine(url: str) -> Engine:
         if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
             raise ConfigError(f"the jobs run on SQLite or PostgreSQL, not on {parsed.get_backend_name()}")
         if parsed.get_backend_name() == "postgresql":
-            return _open_postgresql(parsed)
+            return _open_postgresql(parsed, schema)
         engine = create_engine(
             parsed, max_overflow=40, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}
         )
@@ -187,7 +199,7 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def _open_postgresql(url: URL) -> Engine:
+def _open_postgresql(url: URL, schema: str | None) -> Engine:
     engine = create_engine(
         url,
         pool_pre_ping=True,
@@ -202,7 +214,7 @@ def _open_postgresql(url: URL) -> Engine:
             **{k: v for k, v in LIVELINESS.items() if k not in url.query},
         },
     )
-    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "begin", _beginning(schema))
     return engine
 
 
@@ -226,9 +238,17 @@ def _sqlstate(error: BaseException | None) -> str | None:
     return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
-def _begin_postgresql(connection: Connection) -> None:
-    if not connection.get_execution_options().get("aquila_reads", False):
-        connection.exec_driver_sql(LET_GO)
+def _beginning(schema: str | None) -> Callable[[Connection], None]:
+    # For one transaction each: behind a pooler the next one may have another session of the server's.
+    there = [f'SET LOCAL search_path TO "{schema}"'] if schema is not None else []
+    read, write = "; ".join(there), "; ".join([LET_GO, *there])
+
+    def begin(connection: Connection) -> None:
+        said = read if connection.get_execution_options().get("aquila_reads", False) else write
+        if said:
+            connection.exec_driver_sql(said)
+
+    return begin
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -36,6 +36,7 @@ class _Home:
     database_id: str
     #: For messages.
     name: str
+    schema: str | None
 
 
 def enqueue(session: HostSession, message: NewJob) -> JobHandle:
@@ -125,11 +126,11 @@ def _checked(messages: Iterable[NewJob]) -> list[NewJob]:
 
 def _home() -> _Home:
     used = runtime()
-    return _Home(used.postman(), used.database_id, used.database().name)
+    return _Home(used.postman(), used.database_id, used.database().name, used.settings.schema)
 
 
 def _add(session: Session | Connection, many: Sequence[NewJob], home: _Home) -> list[JobHandle]:
-    connection = connection_of(session)
+    connection = connection_of(session, schema=home.schema)
     check_database(connection, database_id=home.database_id, name=home.name)
     added = rows.add_all(connection, many)
     handles = [

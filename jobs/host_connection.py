@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from aquila.errors import ConfigError
 from jobs.database import storage_error
+from jobs.in_schema import bare, in_schema
 from jobs.migrate import HEAD, current_version, version_problem
 from jobs.tables import databases, jobs
 
@@ -21,8 +22,8 @@ AsyncHostSession: TypeAlias = "AsyncSession | async_scoped_session[Any] | AsyncC
 
 DIALECTS = ("postgresql", "sqlite")
 
-#: The id of the jobs in each of the host's databases that was looked at.
-_KNOWN: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
+#: The id of the jobs in each of the host's databases that was looked at, by schema.
+_KNOWN: WeakKeyDictionary[Engine, dict[str | None, str]] = WeakKeyDictionary()
 
 
 def synchronous(session: object) -> Session | Connection:
@@ -31,6 +32,7 @@ def synchronous(session: object) -> Session | Connection:
     Raises:
         ConfigError: It is neither, or an asynchronous one.
     """
+    session = bare(session)[0]
     if isinstance(session, scoped_session):
         session = session()
     if isinstance(session, Session | Connection):
@@ -61,8 +63,13 @@ def asynchronous(session: object) -> AsyncSession | AsyncConnection:
     )
 
 
-def connection_of(session: Session | Connection) -> Connection:
+def connection_of(session: Session | Connection, *, schema: str | None = None) -> Connection:
     """Give the connection on which the host's transaction runs; it begins now if it had not begun. Nothing is flushed.
+
+    Args:
+        session: The host's.
+        schema: The schema of our tables, which statements that are run on what this gives mean then. The host's own go
+            on to mean what they meant.
 
     Raises:
         ConfigError: The session is closed or bound to no database for the jobs, or it is none that can hold them.
@@ -76,7 +83,7 @@ def connection_of(session: Session | Connection) -> Connection:
                 "use one of the database of the jobs"
             )
         if isinstance(session, Session):
-            return session.connection(bind_arguments={"bind": bind})
+            return in_schema(session.connection(bind_arguments={"bind": bind}), schema)
         if not session.in_transaction():
             session.begin()
     except UnboundExecutionError as error:
@@ -86,7 +93,7 @@ def connection_of(session: Session | Connection) -> Connection:
         ) from error
     except InvalidRequestError as error:
         raise ConfigError(why_not(session, error)) from error
-    return session
+    return in_schema(session, schema)
 
 
 def why_not(session: object, error: InvalidRequestError) -> str:
@@ -101,7 +108,7 @@ def check_database(connection: Connection, *, database_id: str, name: str) -> No
     """Check that jobs which are added on a connection are committed, rolled back and run.
 
     Args:
-        connection: The host's, in a transaction.
+        connection: The host's, in a transaction, as `connection_of` gives it.
         database_id: The id in the database of the jobs.
         name: That database, for messages.
 
@@ -129,7 +136,9 @@ def check_database(connection: Connection, *, database_id: str, name: str) -> No
 
 
 def _database_id(connection: Connection, name: str) -> str:
-    known = _KNOWN.get(connection.engine)
+    schema = bare(connection)[1]
+    ids = _KNOWN.setdefault(connection.engine, {})
+    known = ids.get(schema)
     if known is None and (version := current_version(connection)) != HEAD:
         if version is None:
             raise ConfigError(
@@ -141,7 +150,7 @@ def _database_id(connection: Connection, name: str) -> str:
     # be a read before the first write of a transaction, which then may fail at once instead of waiting for its turn.
     if known is None or connection.dialect.name == "postgresql":
         known = str(connection.execute(select(databases.c.id)).scalar_one())
-        _KNOWN[connection.engine] = known
+        ids[schema] = known
     return known
 
 

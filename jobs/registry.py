@@ -11,7 +11,7 @@ from typing import Any
 
 from aquila.errors import ConfigError
 from jobs.budget import Budget
-from jobs.settings import QUEUE_NAME
+from jobs.settings import DEFAULT_QUEUES, QUEUE_NAME, check_queues
 
 #: Priorities a job may have; the lower number goes first.
 PRIORITIES = range(4)
@@ -54,6 +54,8 @@ class ActorSpec:
 
 
 _ACTORS: dict[str, ActorSpec] = {}
+#: Jobs at once in one worker process, by queue, as the libraries want it whose queues these are.
+_LIMITS: dict[str, int] = {}
 
 
 def actors() -> Mapping[str, ActorSpec]:
@@ -97,6 +99,35 @@ def declare(spec: ActorSpec) -> None:
             f"two actors are called {spec.actor_name!r}: {known.home} and {spec.home}; give one an actor_name"
         )
     _ACTORS[spec.actor_name] = spec
+
+
+def declare_queue(name: str, *, limit: int) -> None:
+    """Say how many jobs of a queue one worker process runs at once, for a library that has queues of its own.
+
+    It holds where neither `jobs.configure(queues=)` nor `aquila worker --queues` names the queue: the host has the last word.
+
+    Args:
+        name: The queue. Those that every worker has, "default" and "llm", are the host's.
+        limit: Jobs at once.
+
+    Raises:
+        ConfigError: The name or the limit cannot be used, or the queue was declared with another limit.
+    """
+    check_queues({name: limit})
+    if name in DEFAULT_QUEUES:
+        raise ConfigError(
+            f"the queue {name!r} is the host's; declare one of your own, or use jobs.configure(queues=)"
+        )
+    known = _LIMITS.setdefault(name, limit)
+    if known != limit:
+        raise ConfigError(
+            f"the queue {name!r} is declared with the limit {known} already, and not with {limit}"
+        )
+
+
+def declared_limits() -> Mapping[str, int]:
+    """Give the limits declared so far, by queue."""
+    return _LIMITS
 
 
 def _check_kinds(spec: ActorSpec) -> None:

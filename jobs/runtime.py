@@ -49,7 +49,7 @@ class Runtime:
             if self._database is None:
                 if self.settings.own_database:
                     ensure_state_dir(self.settings.state_dir)
-                database = Database(self.settings.database_url)
+                database = Database(self.settings.database_url, schema=self.settings.schema)
                 self._database_id = prepare(database, own=self.settings.own_database)
                 self._database = database
             return self._database
@@ -83,7 +83,7 @@ class Runtime:
         """
         if self.settings.own_database:
             ensure_state_dir(self.settings.state_dir)
-        database = Database(self.settings.database_url)
+        database = Database(self.settings.database_url, schema=self.settings.schema)
         try:
             return upgrade(database)
         finally:

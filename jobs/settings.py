@@ -40,6 +40,8 @@ DRIVERS = {
 #: How a Redis URL may begin.
 REDIS_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "valkey+unix")
 QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+#: What PostgreSQL takes; names that begin with `pg_` are its own.
+SCHEMA_NAME = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,14 @@ class JobsSettings:
     #: Seconds that rows are kept after their end: completed and cancelled ones, and discarded ones.
     keep_completed: float
     keep_discarded: float
+    #: PostgreSQL's schema that the tables are in; None leaves that to the server.
+    schema: str | None = None
 
 
 def read_jobs_settings(
     *,
     database_url: str | None = None,
+    schema: str | None = None,
     redis_url: str | None = None,
     queues: Mapping[str, int] | None = None,
     lease: float = DEFAULT_LEASE,
@@ -90,6 +95,7 @@ def read_jobs_settings(
 
     Args:
         database_url: None means `AQUILA_DATABASE_URL`, `DATABASE_URL`, then a SQLite file in the state folder.
+        schema: PostgreSQL's schema for the tables; None means `AQUILA_DATABASE_SCHEMA`, then what the server takes.
         redis_url: None means `AQUILA_REDIS_URL`, `REDIS_URL`, then a Valkey server on this machine.
         queues: Jobs at once in one worker process, by queue; None means ten for each queue.
         lease: Seconds an attempt is held without a sign of life.
@@ -112,8 +118,10 @@ def read_jobs_settings(
     for name, seconds in (("keep_completed", keep_completed), ("keep_discarded", keep_discarded)):
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigError(f"{name}={seconds!r} is seconds above zero; math.inf keeps rows for ever")
+    url = sync_url(chosen) if chosen else f"sqlite:///{state_dir / 'aquila.db'}"
     return JobsSettings(
-        database_url=sync_url(chosen) if chosen else f"sqlite:///{state_dir / 'aquila.db'}",
+        database_url=url,
+        schema=_check_schema(schema or env.get("AQUILA_DATABASE_SCHEMA") or None, url),
         own_database=chosen is None,
         redis_url=_redis_url(redis_url or env.get("AQUILA_REDIS_URL") or env.get("REDIS_URL") or None),
         state_dir=state_dir,
@@ -127,6 +135,22 @@ def read_jobs_settings(
         keep_completed=keep_completed,
         keep_discarded=keep_discarded,
     )
+
+
+def _check_schema(schema: str | None, url: str) -> str | None:
+    if schema is None:
+        return None
+    if not isinstance(schema, str) or not SCHEMA_NAME.fullmatch(schema):
+        raise ConfigError(
+            f"schema={schema!r} (or AQUILA_DATABASE_SCHEMA) may hold up to 63 letters, digits and '_', and begins with "
+            "neither a digit nor 'pg_'"
+        )
+    if url.startswith("sqlite"):
+        raise ConfigError(
+            f"schema={schema!r} (or AQUILA_DATABASE_SCHEMA) needs PostgreSQL, SQLite has no schemas; leave it out, or "
+            "set AQUILA_DATABASE_URL"
+        )
+    return schema
 
 
 def _redis_url(url: str | None) -> str | None:

@@ -161,4 +161,4 @@ workers = Table(
 
 def is_aquila_table(name: str | None, type_: str, *_: Any) -> bool:
     """Tell a host's `include_name` or `include_object` hook that a table is one of ours."""
-    return type_ == "table" and name is not None and name.startswith("aquila_")
+    return type_ == "table" and name is not None and name.startswith(("aquila_", "chimeway_"))

@@ -28,7 +28,7 @@ from jobs.news import listen
 from jobs.pruner import Pruner
 from jobs.queues import PauseWatch
 from jobs.redis_client import connect_async, without_password
-from jobs.registry import actors
+from jobs.registry import actors, declared_limits
 from jobs.runtime import Runtime
 from jobs.scheduler import Scheduler
 from jobs.settings import DEFAULT_LIMIT
@@ -271,7 +271,8 @@ class Worker(dramatiq.Worker):
 
 def default_queues(runtime: Runtime) -> dict[str, int]:
     """Give the configured queues and those of every actor that is declared."""
-    declared = {spec.queue_name: DEFAULT_LIMIT for spec in actors().values()}
+    limits = declared_limits()
+    declared = {spec.queue_name: limits.get(spec.queue_name, DEFAULT_LIMIT) for spec in actors().values()}
     return {**declared, **runtime.settings.queues}
 
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from job_actors import tell
 from job_workers import WorkerProcess, working
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import aquila
 import jobs
@@ -18,7 +18,7 @@ from aquila.cassette.watch import WATCHING, Watch
 from aquila.testing import Answer, ScriptedTransport
 from jobs.cassettes import JobCassette, cassette_of_send
 from jobs.database import Database
-from jobs.migrate import HEAD, current_version, prepare
+from jobs.migrate import HEAD, alembic_config, current_version, prepare, tracks
 
 pytest_plugins = ["job_fixtures"]
 
@@ -106,15 +106,12 @@ async def test_an_actor_that_is_called_prefers_the_block_to_its_own() -> None:
 
 def test_a_database_of_the_version_before_keeps_its_jobs(tmp_path: Path) -> None:
     from alembic import command  # noqa: PLC0415 - slow to import, and only wanted here
-    from alembic.config import Config  # noqa: PLC0415
 
     opened = Database(f"sqlite:///{tmp_path / 'old.db'}")
     prepare(opened, own=True)
 
-    def go_back(connection: object) -> None:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(jobs.__file__).parent / "migrations"))
-        command.downgrade(config, "0001")
+    def go_back(connection: Connection) -> None:
+        command.downgrade(alembic_config(connection, tracks()), "0001")
 
     opened.write(go_back)
     columns = "SELECT count(*) FROM pragma_table_info('aquila_jobs') WHERE name = 'cassette_mode'"

@@ -9,7 +9,7 @@ import jobs
 from aquila.errors import ConfigError
 from jobs import crons as declared
 from jobs import registry
-from jobs.crons import cron, crons
+from jobs.crons import cron, crons, reschedule
 
 
 class Report(BaseModel):
@@ -141,3 +141,38 @@ def test_an_expression_that_the_tables_cannot_hold_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="is too long; split it"):
         cron(f"{minutes} {','.join(map(str, range(24)))} 1,2,3,4,5,6 * *", name="many")(nightly_actor())
+
+
+def test_a_declared_cron_can_be_given_other_times() -> None:
+    cron("0 3 * * *", tz="Europe/Berlin", args=["today"])(nightly_actor())
+    before = crons()["nightly"]
+
+    reschedule("nightly", "*/10 * * * *")
+
+    now = crons()["nightly"]
+    assert now.key == "nightly@*/10 * * * * Europe/Berlin"
+    assert now.key != before.key
+    assert (now.leader, now.args, now.sender) == (before.leader, ("today",), before.sender)
+    reschedule("nightly", "@daily", tz="UTC")
+    assert crons()["nightly"].key == "nightly@0 0 * * * UTC"
+
+
+@pytest.mark.parametrize(
+    ("name", "expression", "words"),
+    [
+        ("hourly", "0 * * * *", "no cron is called 'hourly'; import the module"),
+        ("nightly", "0 3", "'0 3' cannot be read"),
+        (
+            "nightly",
+            f"{','.join(map(str, range(60)))} {','.join(map(str, range(24)))} 1-9 * 1,2,3,4",
+            "too long",
+        ),
+    ],
+)
+def test_other_times_that_cannot_be_leave_a_cron_as_it_was(name: str, expression: str, words: str) -> None:
+    cron("0 3 * * *")(nightly_actor())
+
+    with pytest.raises(ConfigError, match=words):
+        reschedule(name, expression)
+
+    assert crons()["nightly"].key == "nightly@0 3 * * * UTC"

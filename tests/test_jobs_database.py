@@ -231,7 +231,9 @@ def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     prepared(Database(f"sqlite:///{path}"), own=True)
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("UPDATE aquila_alembic_version SET version_num = '9999'")
+        connection.execute(
+            "UPDATE aquila_alembic_version SET version_num = '9999' WHERE version_num = '0003'"
+        )
     connection.close()
 
     with pytest.raises(ConfigError, match="newer Aquila"):

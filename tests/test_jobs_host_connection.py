@@ -123,7 +123,9 @@ def test_a_database_without_the_tables_is_refused(tmp_path: Path) -> None:
 
 def test_tables_of_another_version_are_refused(elsewhere: Engine) -> None:
     with elsewhere.begin() as connection:
-        connection.execute(text("UPDATE aquila_alembic_version SET version_num = '0001'"))
+        connection.execute(
+            text("UPDATE aquila_alembic_version SET version_num = '0001' WHERE version_num = '0003'")
+        )
     with elsewhere.connect() as connection:
         refused(connection, r"are at 0001, not at .*aquila db upgrade")
 

@@ -13,7 +13,7 @@ from job_rows import add
 from job_workers import Valkey
 from sqlalchemy import Connection, Transaction
 
-from jobs import postman, rows
+from jobs import commit_watch, rows
 from jobs.database import Database
 from jobs.new_job import NewJob
 from jobs.postman import Postman
@@ -114,7 +114,7 @@ def test_many_threads_have_each_of_their_jobs_sent_once(
 def test_the_thread_ends_when_there_is_nothing_to_do_and_begins_again(
     database: Database, wire: Wire, sending: Postman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postman, "LINGER", 0.1)
+    monkeypatch.setattr(commit_watch, "LINGER", 0.1)
     first = commit_one(database, sending)
     assert not threads()[0].daemon
     eventually(lambda: threads() == [])
@@ -133,7 +133,7 @@ def test_nothing_is_kept_of_what_is_over(database: Database, sending: Postman) -
             if number % 2:
                 connection.commit()
 
-    eventually(lambda: not sending._open)
+    eventually(lambda: sending._commits.is_idle)
 
 
 def test_closing_sends_what_was_committed_and_leaves_what_is_open(
@@ -200,7 +200,7 @@ def test_without_a_thread_the_workers_hand_over(
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         commit_one(database, sending)
-    assert not sending._open
+    assert sending._commits.is_idle
 
     kept = commit_one(database, sending)
 

@@ -10,7 +10,11 @@ import pytest
 
 import jobs
 from aquila.errors import ConfigError
+from jobs import registry
 from jobs.registry import OWN_ACTORS, actors
+from jobs.runtime import Runtime
+from jobs.settings import read_jobs_settings
+from jobs.worker import default_queues
 
 pytest_plugins = ["job_fixtures"]
 
@@ -155,3 +159,50 @@ async def test_an_actor_called_in_place_uses_its_cassette_and_is_no_job() -> Non
     assert await coroutine() == ("", "tests/in_place")
     assert plain() == ("", "tests/in_place")
     assert jobs.current().cassette is None
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An actor on a queue of its library's own."""
+    monkeypatch.setattr(registry, "_ACTORS", dict(registry._ACTORS))
+    monkeypatch.setattr(registry, "_LIMITS", {})
+
+    @jobs.actor(actor_name="deliver", queue_name="deliveries")
+    def deliver() -> None: ...
+
+
+@pytest.mark.usefixtures("library")
+def test_a_library_says_how_many_jobs_of_its_queue_run_at_once() -> None:
+    used = Runtime(read_jobs_settings())
+    assert default_queues(used)["deliveries"] == 10
+
+    jobs.declare_queue("deliveries", limit=20)
+    jobs.declare_queue("deliveries", limit=20)
+    jobs.declare_queue("of_nobody", limit=5)
+
+    assert default_queues(used)["deliveries"] == 20
+    assert "of_nobody" not in default_queues(used)
+
+
+@pytest.mark.usefixtures("library")
+def test_the_host_has_the_last_word_about_a_library_s_queue() -> None:
+    jobs.declare_queue("deliveries", limit=20)
+
+    assert default_queues(Runtime(read_jobs_settings(queues={"deliveries": 3})))["deliveries"] == 3
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("no spaces", 5, "queue name 'no spaces' may hold"),
+        ("deliveries", 0, "'deliveries' needs a limit of at least 1"),
+        ("llm", 5, r"the queue 'llm' is the host's; .*jobs\.configure\(queues=\)"),
+        ("taken", 5, "the queue 'taken' is declared with the limit 4 already, and not with 5"),
+    ],
+)
+def test_a_queue_that_cannot_be_declared_is_named(name: str, limit: int, words: str) -> None:
+    jobs.declare_queue("taken", limit=4)
+
+    with pytest.raises(ConfigError, match=words):
+        jobs.declare_queue(name, limit=limit)

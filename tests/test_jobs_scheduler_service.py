@@ -11,9 +11,10 @@ from job_crons import SECOND, a_cron, last_tick, now, say_the_tick, seen_to, tic
 from job_workers import LEASE, until, working
 
 import jobs
+from jobs import crons as declared
 from jobs import leader, rows
 from jobs.broker import runtime
-from jobs.crons import Cron
+from jobs.crons import Cron, cron, reschedule
 from jobs.database import Database
 from jobs.errors import StorageError
 from jobs.rows import Job
@@ -152,3 +153,20 @@ async def test_a_cron_whose_job_cannot_be_stored_keeps_no_other_from_running(
 
     assert {job.metadata["cron"] for job in database.read(rows.latest)} == {"good"}
     assert "cron bad waits: the database refuses it" in caplog.messages
+
+
+async def test_a_worker_takes_up_other_times_while_it_runs(
+    place: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(declared, "_CRONS", {})
+    cron("0 0 1 1 *", name="yearly")(say_the_tick)
+    database = runtime().database()
+    before = declared.crons()["yearly"]
+    async with working():
+        await until(lambda: last_tick(database, before) is not None)
+        assert ticks_of(database) == []
+
+        reschedule("yearly", SECOND)
+
+        await until(lambda: len(ticks_of(database)) >= 2)
+    assert last_tick(database, before) is None

@@ -49,6 +49,26 @@ def test_our_own_names_win_and_an_empty_variable_is_unset() -> None:
     assert settings.redis_url is None
 
 
+def test_a_schema_is_chosen_in_code_or_in_the_environment() -> None:
+    environ = {"AQUILA_DATABASE_URL": "postgresql://h/db", "AQUILA_DATABASE_SCHEMA": "ours"}
+
+    assert read_jobs_settings(environ=environ).schema == "ours"
+    assert read_jobs_settings(schema="Mine_2", environ=environ).schema == "Mine_2"
+    assert read_jobs_settings(environ={**environ, "AQUILA_DATABASE_SCHEMA": ""}).schema is None
+
+
+@pytest.mark.parametrize("name", ["no spaces", 'a"; DROP', "2nd", "pg_own", "n" * 64, "ä", "a-b", 7])
+def test_a_schema_that_cannot_be_is_named(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"AQUILA_DATABASE_SCHEMA\) may hold up to 63 letters"):
+        read_jobs_settings(schema=name, environ={"DATABASE_URL": "postgresql://h/db"})
+
+
+@pytest.mark.parametrize("environ", [{}, {"DATABASE_URL": "sqlite+aiosqlite:///a.db"}])
+def test_a_schema_in_a_file_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"schema='ours' .*needs PostgreSQL, SQLite has no schemas"):
+        read_jobs_settings(schema="ours", environ=environ)
+
+
 def test_queues_are_read_as_the_command_line_writes_them() -> None:
     assert parse_queues("llm=3, default") == {"llm": 3, "default": 10}
 

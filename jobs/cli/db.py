@@ -23,7 +23,7 @@ def upgrade_command() -> None:
     settings = read_jobs_settings()
     if settings.own_database:
         ensure_state_dir(settings.state_dir)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, schema=settings.schema)
     try:
         changed = upgrade(database)
     finally:

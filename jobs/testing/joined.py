@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aquila.errors import ConfigError
 from jobs.database import Database, storage_error
+from jobs.in_schema import in_schema
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,8 +21,12 @@ T = TypeVar("T")
 class JoinedDatabase(Database):
     """Works on a connection that somebody else has opened, each time in a savepoint, one thread at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, schema: str | None = None) -> None:
         """Take the connection; it stays its owner's.
+
+        Args:
+            connection: In a transaction.
+            schema: PostgreSQL's schema that the tables are in; None leaves that to the connection.
 
         Raises:
             ConfigError: It is no connection that can be shared, or has not begun a transaction.
@@ -38,7 +43,8 @@ class JoinedDatabase(Database):
         self.engine = connection.engine
         self.name = self.engine.url.render_as_string(hide_password=True)
         self.locks_rows = connection.dialect.name == "postgresql"
-        self._connection = connection
+        self.schema = schema if self.locks_rows else None
+        self._connection = in_schema(connection, self.schema)
         self._turn = threading.RLock()
         _begin_really(connection)
 

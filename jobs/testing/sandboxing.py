@@ -64,18 +64,21 @@ class Sandbox:
         await in_thread(self.__exit__)
 
     def _stand_in(self, stack: ExitStack) -> StandIn:
+        settings = settings_now()
         open_database: Callable[[], Database]
         if self._connection is not None:
-            url, open_database = self._join(self._connection)
+            url, open_database = self._join(self._connection, settings.schema)
         elif self._database_url is not None:
             url = sync_url(self._database_url)
-            open_database = partial(Database, url)
+            open_database = partial(
+                Database, url, schema=None if url.startswith("sqlite") else settings.schema
+            )
         else:
             folder = stack.enter_context(TemporaryDirectory(prefix="aquila-jobs-"))
             file = Path(folder) / "jobs.db"
             url, open_database = f"sqlite:///{file}", partial(open_temporary, file)
         return StandIn(
-            settings_now(),
+            settings,
             database_url=url,
             open_database=open_database,
             middleware=self._middleware,
@@ -83,8 +86,8 @@ class Sandbox:
         )
 
     @staticmethod
-    def _join(connection: Connection) -> tuple[str, Callable[[], Database]]:
-        joined = JoinedDatabase(connection)
+    def _join(connection: Connection, schema: str | None) -> tuple[str, Callable[[], Database]]:
+        joined = JoinedDatabase(connection, schema)
         return joined.name, lambda: joined
 
 

@@ -56,7 +56,11 @@ class StandIn(Runtime):
             middleware: Dramatiq middleware of the host.
             run: Runs the jobs with these ids as soon as they are sent; None leaves them in their rows.
         """
-        chosen = replace(settings, database_url=database_url, own_database=False, redis_url=NOWHERE)
+        # The schema goes with the server.
+        schema = None if database_url.startswith("sqlite") else settings.schema
+        chosen = replace(
+            settings, database_url=database_url, schema=schema, own_database=False, redis_url=NOWHERE
+        )
         super().__init__(chosen, middleware)
         self._open_database = open_database
         self._nowire = NoWire(middleware=middleware, run=run)

@@ -1,0 +1,87 @@
+"""What a notifier's class says, checked when it is declared. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from chimeway.content import Content
+from chimeway.errors import NotifierInvalid
+from chimeway.policy import Digest, Throttle
+from chimeway.workflow import Approve, Deliver, Gate, Workflow
+
+KEY = re.compile(r"[A-Za-z_][\w.:-]{0,254}")
+CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,99}")
+MOST_ATTEMPTS = 100
+LONGEST_CATEGORY = 100
+
+
+def check_notifier(cls: Any) -> None:
+    """Check a notifier's declaration.
+
+    Raises:
+        NotifierInvalid: Something cannot be used; it is named, with the remedy.
+    """
+    name = cls.__name__
+    if not isinstance(cls.notification_key, str) or not KEY.fullmatch(cls.notification_key):
+        raise NotifierInvalid(
+            f"{name}.notification_key={cls.notification_key!r} may hold up to 255 letters, digits, '_', '.', ':' and '-', "
+            "and begins with a letter"
+        )
+    _check_number(name, "version", cls.version, most=None)
+    _check_number(name, "max_attempts", cls.max_attempts, most=MOST_ATTEMPTS)
+    _check_kinds(cls)
+    _check_channels(name, "channels", cls.channels, empty=False)
+    _check_channels(name, "only_unread", cls.only_unread, empty=True)
+    if cls.category is not None and not (
+        isinstance(cls.category, str) and 0 < len(cls.category) <= LONGEST_CATEGORY
+    ):
+        raise NotifierInvalid(f"{name}.category={cls.category!r} is a text of 1 to 100 characters, or None")
+    for place, attribute in places_of(cls).items():
+        content = getattr(cls, attribute, None)
+        if not (callable(content) or isinstance(content, Content | str)):
+            raise NotifierInvalid(
+                f"{name} does not say what {place!r} tells; add `{attribute} = chimeway.Content(text=...)`, or a method "
+                f"`def {attribute}(self, recipient, params)`"
+            )
+
+
+def places_of(cls: Any) -> dict[str, str]:
+    """Give what each channel, or each step of the workflow, takes its content from: the attribute's name.
+
+    A gate and an approval say nothing. A step that has no attribute of its own takes its channel's.
+    """
+    if cls.workflow is None:
+        return {channel: channel for channel in dict.fromkeys(cls.channels)}
+    places: dict[str, str] = {}
+    for step in cls.workflow.steps:
+        if isinstance(step, Gate | Approve):
+            continue
+        own = hasattr(cls, step.key) or not isinstance(step, Deliver)
+        places[step.key] = step.key if own else step.channel
+    return places
+
+
+def _check_number(name: str, what: str, value: Any, *, most: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
+        upper = f"1 to {most}" if most else "a number from 1"
+        raise NotifierInvalid(f"{name}.{what}={value!r} is {upper}")
+
+
+def _check_kinds(cls: Any) -> None:
+    for what, kind in (("workflow", Workflow), ("digest", Digest), ("throttle", Throttle)):
+        value = getattr(cls, what)
+        if value is not None and not isinstance(value, kind):
+            raise NotifierInvalid(f"{cls.__name__}.{what} is a chimeway.{kind.__name__}(...), not {value!r}")
+
+
+def _check_channels(name: str, what: str, channels: Any, *, empty: bool) -> None:
+    if isinstance(channels, str) or not isinstance(channels, list | tuple | set | frozenset):
+        raise NotifierInvalid(f"{name}.{what}={channels!r} is a tuple of names: ('email',)")
+    if not channels and not empty:
+        raise NotifierInvalid(f"{name}.{what} is empty; name a channel, or leave it out for 'in_app'")
+    for channel in channels:
+        if not isinstance(channel, str) or not CHANNEL.fullmatch(channel):
+            raise NotifierInvalid(
+                f"{name}.{what} holds {channel!r}; a channel is up to 100 small letters, digits and '_'"
+            )

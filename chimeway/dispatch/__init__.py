@@ -1,0 +1,1 @@
+"""How a delivery goes out: claimed, handed to its channel with no transaction open, recorded."""

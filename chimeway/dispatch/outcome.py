@@ -1,0 +1,68 @@
+"""How deliveries end: the row's last move, and what follows for its workflow, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from chimeway.engine.progress import progress_run
+from chimeway.models import Delivery, DeliveryStatus, Outcome
+from chimeway.tables import deliveries
+
+#: The status in which each outcome leaves the row.
+STATUS = {
+    Outcome.DELIVERED: DeliveryStatus.SUCCEEDED,
+    Outcome.SUPPRESSED: DeliveryStatus.SUPPRESSED,
+    Outcome.DIGESTED: DeliveryStatus.DIGESTED,
+    Outcome.TEMPORARY_FAILURE: DeliveryStatus.FAILED,
+}
+
+
+def conclude(
+    connection: Connection,
+    seen: Delivery,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    where: Sequence[Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    **context: Any,
+) -> bool:
+    """End a delivery, and move its workflow on; False if somebody else has moved it since it was read.
+
+    Args:
+        connection: A transaction that writes.
+        seen: The row, as it was read.
+        outcome: How it came out; no temporary failure.
+        now: The time.
+        reason: Why, in a word; None if the outcome says it.
+        where: When it is still ours to move; None means while it is in the status in which it was read.
+        columns: What else the row is given.
+        context: Facts that go with the reason, as JSON values.
+    """
+    mine = where if where is not None else (deliveries.c.status == seen.status.value,)
+    changed = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == seen.delivery_id, *mine)
+        .values(
+            status=STATUS.get(outcome, DeliveryStatus.CANCELLED).value,
+            outcome=outcome.value,
+            reason=reason or outcome.value,
+            reason_context=context or None,
+            terminal_at=now,
+            next_attempt_at=None,
+            claim_token=None,
+            lease_until=None,
+            updated_at=now,
+            **(columns or {}),
+        )
+    )
+    if changed.rowcount != 1:
+        return False
+    if seen.run_id is not None:
+        progress_run(connection, seen.run_id, now)
+    return True

@@ -1,0 +1,160 @@
+"""The third phase: what became of an attempt, written down exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from chimeway.adapters.failover import Handed
+from chimeway.backoff import next_attempt
+from chimeway.dispatch.claiming import Claim
+from chimeway.dispatch.outcome import conclude
+from chimeway.engine.progress import progress_run
+from chimeway.errors import Bounced, DeliveryError, PermanentFailure
+from chimeway.models import DeliveryStatus, Outcome
+from chimeway.planning import hand_to_carrier
+from chimeway.privacy import redacted_response
+from chimeway.settings import LONGEST_BACKOFF, settings
+from chimeway.tables import attempts, deliveries, notifications
+from jobs.credentials import redacted
+
+#: The channel whose deliveries are shown to the recipient by `chimeway.inbox`.
+IN_APP = "in_app"
+#: Characters of an error that a row keeps.
+ERROR_LENGTH = 1000
+
+
+def record(
+    connection: Connection, claim: Claim, handed: Handed, now: datetime, *, jitter: float
+) -> Outcome | None:
+    """Record an attempt and move its delivery on, its workflow included; None if another attempt has the delivery by now.
+
+    Args:
+        connection: A transaction that writes.
+        claim: The attempt.
+        handed: What its adapters said.
+        now: The time.
+        jitter: A random number in [0, 1), for the next attempt's time.
+    """
+    outcome = _outcome(handed)
+    mine = (deliveries.c.claim_token == claim.token, deliveries.c.status == DeliveryStatus.DISPATCHED.value)
+    known = {
+        "adapter": handed.adapter or None,
+        "provider_message_id": _provider_id(handed),
+    }
+    if outcome is not Outcome.TEMPORARY_FAILURE:
+        moved = conclude(connection, claim.delivery, outcome, now, where=mine, columns=known, **_why(handed))
+        if moved and outcome is Outcome.DELIVERED and claim.delivery.channel == IN_APP:
+            _show(connection, claim.delivery.notification_id, now)
+    elif claim.attempt >= claim.delivery.max_attempts:
+        outcome = Outcome.RETRIES_EXHAUSTED
+        facts = {"attempts": claim.attempt, **_why(handed)}
+        moved = conclude(connection, claim.delivery, outcome, now, where=mine, columns=known, **facts)
+    else:
+        moved = _fail_for_now(connection, claim, handed, now, jitter=jitter, mine=mine, known=known)
+    _add_attempt(connection, claim, handed, outcome, now, source="send" if moved else "late")
+    return outcome if moved else None
+
+
+def _outcome(handed: Handed) -> Outcome:
+    match handed.error:
+        case None:
+            return Outcome.DELIVERED
+        case Bounced():
+            return Outcome.BOUNCED
+        case PermanentFailure():
+            return Outcome.PERMANENT_FAILURE
+        case _:
+            return Outcome.TEMPORARY_FAILURE
+
+
+def _fail_for_now(
+    connection: Connection,
+    claim: Claim,
+    handed: Handed,
+    now: datetime,
+    *,
+    jitter: float,
+    mine: tuple[Any, ...],
+    known: Mapping[str, Any],
+) -> bool:
+    asked = handed.error.retry_after if isinstance(handed.error, DeliveryError) else None
+    again = next_attempt(
+        claim.attempt, now, backoff=settings().backoff, longest=LONGEST_BACKOFF, jitter=jitter, asked=asked
+    )
+    changed = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == claim.delivery.delivery_id, *mine)
+        .values(
+            status=DeliveryStatus.FAILED.value,
+            outcome=Outcome.TEMPORARY_FAILURE.value,
+            reason=Outcome.TEMPORARY_FAILURE.value,
+            reason_context=_why(handed) or None,
+            next_attempt_at=again,
+            claim_token=None,
+            lease_until=None,
+            updated_at=now,
+            **known,
+        )
+    )
+    if changed.rowcount != 1:
+        return False
+    hand_to_carrier(connection, claim.delivery, at=again)
+    if claim.delivery.run_id is not None:
+        # A rule on `temporary_failure` fires early.
+        progress_run(connection, claim.delivery.run_id, now)
+    return True
+
+
+def _show(connection: Connection, notification_id: str, now: datetime) -> None:
+    """Let the recipient's inbox have it."""
+    unseen = (notifications.c.id == notification_id) & notifications.c.inbox_at.is_(None)
+    connection.execute(update(notifications).where(unseen).values(inbox_at=now))
+
+
+def _add_attempt(
+    connection: Connection, claim: Claim, handed: Handed, outcome: Outcome, now: datetime, *, source: str
+) -> None:
+    connection.execute(
+        insert(attempts).values(
+            delivery_id=claim.delivery.delivery_id,
+            attempt_number=claim.attempt,
+            source=source,
+            sequence=0,
+            outcome=outcome.value,
+            error_class=handed.error_class,
+            error=_words(handed.error),
+            adapter=handed.adapter,
+            provider_message_id=_provider_id(handed),
+            provider_response=_response(handed),
+            started_at=claim.started_at,
+            created_at=now,
+        )
+    )
+
+
+def _why(handed: Handed) -> dict[str, Any]:
+    if handed.error is None:
+        return {}
+    return {"error_class": handed.error_class, "error": _words(handed.error)}
+
+
+def _words(error: Exception | None) -> str | None:
+    return None if error is None else redacted(str(error) or type(error).__name__)[:ERROR_LENGTH]
+
+
+def _provider_id(handed: Handed) -> str | None:
+    if handed.receipt is not None:
+        return handed.receipt.provider_message_id
+    return handed.error.provider_message_id if isinstance(handed.error, DeliveryError) else None
+
+
+def _response(handed: Handed) -> dict[str, Any] | None:
+    if handed.receipt is not None:
+        said: Mapping[str, Any] | None = handed.receipt.response
+    else:
+        said = handed.error.response if isinstance(handed.error, DeliveryError) else None
+    return redacted_response(said) if said else None

@@ -1,0 +1,116 @@
+"""The ProgressionWorker's round: waits that are over go on, and what a crash or an emptied Redis left behind is taken up.
+
+Two that run at once do no harm: each row's carrier is replaced by compare-and-set.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from chimeway import redriving, store
+from chimeway.carriers import PREFIX
+from chimeway.settings import settings
+from jobs.sqltypes import db_now
+from jobs.tables import ENDED
+from jobs.tables import jobs as job_rows
+from jobs.threads import in_thread
+
+logger = logging.getLogger("chimeway")
+
+#: Rows that one transaction takes up, so that it holds nobody for long.
+BATCH = 200
+#: Seconds that the jobs' own rows are kept after their end: what happened stands in the deliveries.
+KEEP_CARRIERS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What was taken up."""
+
+    #: Runs whose wait gate had opened.
+    waits: int = 0
+    #: Runs whose step was over and that nobody had moved on.
+    stalled: int = 0
+    deliveries: int = 0
+    signals: int = 0
+    feedback: int = 0
+    digests: int = 0
+    #: Texts of LLM steps that were still to be written.
+    writes: int = 0
+    #: Parts of events of many recipients.
+    chunks: int = 0
+
+    @property
+    def total(self) -> int:
+        """How much in all."""
+        return sum(asdict(self).values())
+
+
+def sweep() -> Swept:
+    """Do a round now, as workers do each minute. What it finds is given to jobs, so a worker must run.
+
+    Raises:
+        ConfigError: The jobs cannot be used as configured.
+        StorageError: The database failed; what was taken up by then stays so.
+    """
+    now = settings().clock.now()
+    counts = {name: _all(step) for name, step in _steps(now).items()}
+    while store.write(_prune):
+        pass
+    return Swept(**counts)
+
+
+async def asweep() -> Swept:
+    """Do as `sweep` does, without blocking the loop.
+
+    Raises:
+        ConfigError: The jobs cannot be used as configured.
+        StorageError: The database failed; what was taken up by then stays so.
+    """
+    return await in_thread(sweep)
+
+
+def _steps(now: datetime) -> dict[str, Callable[[Connection], list[Any]]]:
+    return {
+        "waits": partial(redriving.redrive_waits, now=now, limit=BATCH),
+        "stalled": partial(redriving.redrive_stalled, now=now, limit=BATCH),
+        "deliveries": partial(redriving.redrive_deliveries, now=now, limit=BATCH),
+        "signals": partial(redriving.redrive_signals, limit=BATCH),
+        "feedback": partial(redriving.redrive_feedback, limit=BATCH),
+        "digests": partial(redriving.redrive_buckets, now=now, limit=BATCH),
+        "writes": partial(redriving.redrive_writes, limit=BATCH),
+        "chunks": partial(redriving.redrive_chunks, limit=BATCH),
+    }
+
+
+def _all(step: Callable[[Connection], list[Any]]) -> int:
+    count = 0
+    while found := len(store.write(step)):
+        count += found
+        if found < BATCH:
+            break
+    return count
+
+
+def _prune(connection: Connection) -> bool:
+    """Remove carriers that have ended; True if there may be more."""
+    old = (
+        select(job_rows.c.id)
+        .where(
+            job_rows.c.state.in_(ENDED),
+            job_rows.c.ended_at < db_now(-KEEP_CARRIERS),
+            job_rows.c.actor_name.startswith(PREFIX, autoescape=True),
+        )
+        .limit(BATCH)
+    )
+    found = list(connection.scalars(old))
+    if found:
+        connection.execute(delete(job_rows).where(job_rows.c.id.in_(found)))
+    return len(found) == BATCH
