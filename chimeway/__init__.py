@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 from aquila.errors import ConfigError
 
 if TYPE_CHECKING:
+    from chimeway.approval_deciding import Approval
+    from chimeway.approvals import aapprove, approve, areject, reject
+    from chimeway.approvals_waiting import PendingApproval, apending_approvals, pending_approvals
+    from chimeway.cancelling import Cancelled, acancel, cancel
     from chimeway.content import Content
     from chimeway.errors import (
         Bounced,
@@ -22,6 +26,18 @@ if TYPE_CHECKING:
         TemporaryFailure,
         WorkflowConflict,
     )
+    from chimeway.feedback import areceive_feedback, receive_feedback
+    from chimeway.inbox_marks import (
+        aarchive,
+        amark_all_read,
+        amark_read,
+        amark_seen,
+        archive,
+        mark_all_read,
+        mark_read,
+        mark_seen,
+    )
+    from chimeway.inbox_pages import InboxItem, InboxPage, ainbox, aunread_count, inbox, unread_count
     from chimeway.message import OutgoingMessage, Receipt
     from chimeway.models import (
         Attempt,
@@ -36,13 +52,31 @@ if TYPE_CHECKING:
         WorkflowRun,
     )
     from chimeway.notifier import Notifier
-    from chimeway.policy import Digest, Throttle
+    from chimeway.policy import DeliveryCap, Digest, Preference, QuietHours, Throttle
+    from chimeway.pruning import Pruned, aprune, prune
     from chimeway.recipient import Recipient
+    from chimeway.recipient_limits import (
+        aclear_quiet_hours,
+        aset_delivery_cap,
+        aset_quiet_hours,
+        clear_quiet_hours,
+        set_delivery_cap,
+        set_quiet_hours,
+    )
+    from chimeway.recipient_preferences import (
+        Preferences,
+        apreferences,
+        aset_preference,
+        preferences,
+        set_preference,
+    )
     from chimeway.settings import configure
     from chimeway.signal import atrack, track
+    from chimeway.signed_unsubscription import Unsubscription
     from chimeway.sweeping import Swept, asweep, sweep
     from chimeway.tables import metadata
     from chimeway.trigger import Triggered
+    from chimeway.unsubscribing import aunsubscribe, read_unsubscribe_token, unsubscribe, unsubscribe_token
     from chimeway.workflow import (
         Approve,
         Ask,
@@ -57,8 +91,41 @@ if TYPE_CHECKING:
         when,
     )
 
+__all__ = [
+    "Approval", "Approve", "Ask", "Attempt", "Bounced", "Cancelled", "ChimewayError", "Content", "Deliver",
+    "Delivery", "DeliveryCap", "DeliveryError", "DeliveryStatus", "Digest", "Event", "FeedbackRefused",
+    "Gate", "InboxItem", "InboxPage", "Notification", "NotificationNotFound", "Notifier", "NotifierInvalid",
+    "On", "Outcome", "OutgoingMessage", "PendingApproval", "PermanentFailure", "Preference", "Preferences",
+    "Pruned", "QuietHours", "Receipt", "Recipient", "Record", "RunState", "Signal", "SignalMatch", "Stop",
+    "Summarise", "Swept", "TemporaryFailure", "Throttle", "Triggered", "Unsubscription", "Wait", "Workflow",
+    "WorkflowConflict", "WorkflowRun", "aapprove", "aarchive", "acancel", "aclear_quiet_hours", "ainbox",
+    "amark_all_read", "amark_read", "amark_seen", "apending_approvals", "approve", "apreferences", "aprune",
+    "archive", "areceive_feedback", "areject", "aset_delivery_cap", "aset_preference", "aset_quiet_hours",
+    "asweep", "atrack", "aunread_count", "aunsubscribe", "cancel", "clear_quiet_hours", "configure", "inbox",
+    "mark_all_read", "mark_read", "mark_seen", "metadata", "pending_approvals", "preferences", "prune",
+    "read_unsubscribe_token", "receive_feedback", "reject", "set_delivery_cap", "set_preference",
+    "set_quiet_hours", "sweep", "track", "unread_count", "unsubscribe", "unsubscribe_token", "when",
+]  # fmt: skip
+
 #: Where each name lives. No module is called like a name it gives: importing it would put the module in the name's place.
 _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
+    "approval_deciding": ("Approval",),
+    "approvals": (
+        "aapprove",
+        "approve",
+        "areject",
+        "reject",
+    ),
+    "approvals_waiting": (
+        "PendingApproval",
+        "apending_approvals",
+        "pending_approvals",
+    ),
+    "cancelling": (
+        "Cancelled",
+        "acancel",
+        "cancel",
+    ),
     "content": ("Content",),
     "errors": (
         "Bounced",
@@ -71,7 +138,32 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "TemporaryFailure",
         "WorkflowConflict",
     ),
-    "message": ("OutgoingMessage", "Receipt"),
+    "feedback": (
+        "areceive_feedback",
+        "receive_feedback",
+    ),
+    "inbox_marks": (
+        "aarchive",
+        "amark_all_read",
+        "amark_read",
+        "amark_seen",
+        "archive",
+        "mark_all_read",
+        "mark_read",
+        "mark_seen",
+    ),
+    "inbox_pages": (
+        "InboxItem",
+        "InboxPage",
+        "ainbox",
+        "aunread_count",
+        "inbox",
+        "unread_count",
+    ),
+    "message": (
+        "OutgoingMessage",
+        "Receipt",
+    ),
     "models": (
         "Attempt",
         "Delivery",
@@ -85,13 +177,53 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "WorkflowRun",
     ),
     "notifier": ("Notifier",),
-    "policy": ("Digest", "Throttle"),
+    "policy": (
+        "DeliveryCap",
+        "Digest",
+        "Preference",
+        "QuietHours",
+        "Throttle",
+    ),
+    "pruning": (
+        "Pruned",
+        "aprune",
+        "prune",
+    ),
     "recipient": ("Recipient",),
+    "recipient_limits": (
+        "aclear_quiet_hours",
+        "aset_delivery_cap",
+        "aset_quiet_hours",
+        "clear_quiet_hours",
+        "set_delivery_cap",
+        "set_quiet_hours",
+    ),
+    "recipient_preferences": (
+        "Preferences",
+        "apreferences",
+        "aset_preference",
+        "preferences",
+        "set_preference",
+    ),
     "settings": ("configure",),
-    "signal": ("atrack", "track"),
-    "sweeping": ("Swept", "asweep", "sweep"),
+    "signal": (
+        "atrack",
+        "track",
+    ),
+    "signed_unsubscription": ("Unsubscription",),
+    "sweeping": (
+        "Swept",
+        "asweep",
+        "sweep",
+    ),
     "tables": ("metadata",),
     "trigger": ("Triggered",),
+    "unsubscribing": (
+        "aunsubscribe",
+        "read_unsubscribe_token",
+        "unsubscribe",
+        "unsubscribe_token",
+    ),
     "workflow": (
         "Approve",
         "Ask",
@@ -107,9 +239,7 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
     ),
 }
 #: What is plain data, and needs no actors.
-_PLAIN = frozenset({"errors", "models"})
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605 - from the one table
+_PLAIN = frozenset({"errors", "models"})  # noqa: RUF067 - read by `__getattr__`
 
 
 def __getattr__(name: str) -> Any:

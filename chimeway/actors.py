@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 import jobs
-from chimeway import carriers, store
+from chimeway import carriers, digesting, feedback_processing, store, writing
 from chimeway.dispatch.claiming import NotClaimed
 from chimeway.dispatch.performing import perform
 from chimeway.engine.progress import progress_run
@@ -14,7 +14,8 @@ from chimeway.engine.router import route_signal as route
 from chimeway.errors import NotifierInvalid
 from chimeway.fanout import Chunk, note_error, plan_chunk
 from chimeway.settings import DEFAULT_PROGRESSION, PROGRESSION, settings
-from chimeway.sweeping import asweep
+from chimeway.sweeping import sweep_to_jobs
+from jobs.threads import in_thread
 
 logger = logging.getLogger("chimeway")
 
@@ -61,11 +62,35 @@ async def progress(run_id: str) -> None:
     await store.awrite(progress_run, run_id, settings().clock.now())
 
 
+@jobs.actor(actor_name="chimeway.process_feedback", queue_name=carriers.SIGNALS, max_attempts=1)
+async def process_feedback(feedback_id: str) -> None:
+    """Take in what a provider said of a delivery."""
+    await feedback_processing.process_feedback(feedback_id)
+
+
+@jobs.actor(actor_name="chimeway.flush_digest", queue_name=carriers.DELIVERY, max_attempts=1)
+async def flush_digest(bucket_id: str) -> None:
+    """Send a digest that is due."""
+    await digesting.flush_digest(bucket_id)
+
+
+@jobs.actor(actor_name="chimeway.write", queue_name=carriers.LLM, max_attempts=carriers.LLM_ATTEMPTS)
+async def write(run_id: str, step_key: str) -> None:
+    """Ask a model for the text of a workflow's step."""
+    await writing.write(run_id, step_key)
+
+
+@jobs.actor(actor_name="chimeway.write_content", queue_name=carriers.LLM, max_attempts=carriers.LLM_ATTEMPTS)
+async def write_content(delivery_id: str) -> None:
+    """Ask a model for the text of a delivery."""
+    await writing.write_content(delivery_id)
+
+
 @jobs.cron(DEFAULT_PROGRESSION, name=PROGRESSION)
 @jobs.actor(actor_name="chimeway.sweep", queue_name=carriers.WORKFLOWS, max_attempts=1)
 async def sweep() -> None:
     """The ProgressionWorker: find waits that are over, and what a crash or an emptied Redis left behind."""
-    swept = await asweep()
+    swept = await in_thread(sweep_to_jobs)
     if swept.total:
         logger.info("taken up: %s", swept)
 

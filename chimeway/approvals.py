@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy import Connection, select
-
-from chimeway.delivery_content import step_text
-from chimeway.engine.definitions import load_definition
-from chimeway.engine.moves import lock_run
-from chimeway.errors import ChimewayError, NotificationNotFound, NotifierInvalid
-from chimeway.models import RunState, Signal, WorkflowRun
-from chimeway.rows import as_record
+from chimeway.approval_deciding import Approval, checked_wish, decide_wish
 from chimeway.settings import settings
-from chimeway.signal import add_signal
 from chimeway.store import atransact, transact
-from chimeway.tables import signals, step_outputs
-from chimeway.trigger_checks import checked_key
-from chimeway.workflow.signal_match import APPROVAL
-from chimeway.workflow.steps import APPROVED, REJECTED, WRITTEN, Approve
+from chimeway.workflow.steps import APPROVED, REJECTED
 from jobs.host_connection import AsyncHostSession, HostSession
-from jobs.sqltypes import insert_into
-
-#: How the keys begin under which a step is decided once.
-DEDUP = "chimeway.approval:"
-#: Characters of a note, and of a text that a reviewer has changed.
-LONGEST_NOTE, LONGEST_TEXT = 10_000, 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """What a person has decided."""
-
-    run_id: str
-    #: The `Approve` step.
-    step_key: str
-    #: `approved` or `rejected`.
-    decision: str
-    by: str
-    decided_at: datetime
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """What somebody wants to decide."""
-
-    run_id: str
-    decision: str
-    by: str
-    note: str | None
-    text: str | None
-    step_key: str | None
-    tenant_id: str | None
 
 
 def approve(
@@ -89,8 +43,8 @@ def approve(
         StorageError: The database failed, and nothing is decided.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """
-    wish = _wish(run_id, APPROVED, by, note, text, step_key, tenant_id)
-    return transact(session, _decide, wish, settings().clock.now())
+    wish = checked_wish(run_id, APPROVED, by=by, note=note, text=text, step_key=step_key, tenant_id=tenant_id)
+    return transact(session, decide_wish, wish, settings().clock.now())
 
 
 async def aapprove(
@@ -122,8 +76,8 @@ async def aapprove(
         StorageError: The database failed, and nothing is decided.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """
-    wish = _wish(run_id, APPROVED, by, note, text, step_key, tenant_id)
-    return await atransact(session, _decide, wish, settings().clock.now())
+    wish = checked_wish(run_id, APPROVED, by=by, note=note, text=text, step_key=step_key, tenant_id=tenant_id)
+    return await atransact(session, decide_wish, wish, settings().clock.now())
 
 
 def reject(
@@ -153,8 +107,8 @@ def reject(
         StorageError: The database failed, and nothing is decided.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """
-    wish = _wish(run_id, REJECTED, by, note, None, step_key, tenant_id)
-    return transact(session, _decide, wish, settings().clock.now())
+    wish = checked_wish(run_id, REJECTED, by=by, note=note, step_key=step_key, tenant_id=tenant_id)
+    return transact(session, decide_wish, wish, settings().clock.now())
 
 
 async def areject(
@@ -184,5 +138,5 @@ async def areject(
         StorageError: The database failed, and nothing is decided.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """
-    wish = _wish(run_id, REJECTED, by, note, None, step_key, tenant_id)
-    return await atransact(session, _decide, wish, settings().clock.now())
+    wish = checked_wish(run_id, REJECTED, by=by, note=note, step_key=step_key, tenant_id=tenant_id)
+    return await atransact(session, decide_wish, wish, settings().clock.now())

@@ -101,7 +101,7 @@ def flush(connection: Connection, bucket_id: str, now: datetime) -> Flushed | No
     connection.execute(
         update(digest_buckets).where(digest_buckets.c.id == bucket_id).values(delivery_id=sent.delivery_id)
     )
-    facts = {"digest_delivery_id": sent.delivery_id, "bucket_id": bucket_id}
+    facts: dict[str, Any] = {"digest_delivery_id": sent.delivery_id, "bucket_id": bucket_id}
     for one in members:
         conclude(connection, one.delivery, Outcome.DIGESTED, now, where=_HELD, **facts)
     return Flushed(delivery_id=sent.delivery_id, digested=len(members), left_out=left_out)
@@ -125,14 +125,13 @@ def _held(connection: Connection, bucket_id: str) -> list[_Member]:
 
 def _left_out(connection: Connection, member: _Member, now: datetime) -> bool:
     """End a delivery that nobody needs any more; False for one that is still wanted."""
-    about = member.notification
+    about, facts = member.notification, dict[str, Any]()
     if about.read_at is not None:
-        facts = {"reason": "already_read", "read_at": about.read_at.isoformat()}
-        return conclude(connection, member.delivery, Outcome.SUPPRESSED, now, where=_HELD, **facts)
-    by = cancelling_signal(connection, member.delivery, about.created_at)
-    if by is None:
+        facts |= {"reason": "already_read", "read_at": about.read_at.isoformat()}
+    elif (by := cancelling_signal(connection, member.delivery, about.created_at)) is not None:
+        facts |= {"reason": "cancelled_by_signal", "signal": by.event_name, "signal_id": by.signal_id}
+    else:
         return False
-    facts = {"reason": "cancelled_by_signal", "signal": by.event_name, "signal_id": by.signal_id}
     return conclude(connection, member.delivery, Outcome.SUPPRESSED, now, where=_HELD, **facts)
 
 
@@ -163,51 +162,46 @@ def _send(
 ) -> Delivery:
     """Add the event, the notification and the delivery of a digest."""
     told = [get_event(connection, one.delivery.event_id) for one in members]
-    newest = members[-1]
     options = PlanOptions(max_attempts=max(one.delivery.max_attempts for one in members))
-    event_id, notification_id = new_id(), new_id()
-    facts = {"bucket_id": bucket["id"], "count": len(members), "group": bucket["group_key"]}
-    same = {
-        "tenant_id": bucket["tenant_id"],
-        "notification_key": bucket["notification_key"],
-        "created_at": now,
-    }
-    event = {
-        **same,
-        "id": event_id,
-        "notification_version": told[-1].notification_version,
-        "idempotency_key": KEY + bucket["id"],
-        "correlation_id": _common_correlation(told),
-        "category": newest.delivery.category,
-        "payload": {"digest": facts},
-        "options": options.to_dict(),
-    }
-    connection.execute(insert(events).values(**event))
-    content = digest_content(
-        [one.content for one in members],
-        bucket["options"],
-        {"group": bucket["group_key"], **told[-1].payload},
-    )
+    event = _event(bucket, told, now)
+    connection.execute(insert(events).values(**event, options=options.to_dict()))
     notification = {
-        **same,
-        "id": notification_id,
-        "event_id": event_id,
+        **{name: event[name] for name in ("tenant_id", "notification_key", "created_at")},
+        "id": new_id(),
+        "event_id": event["id"],
         "recipient_identity": bucket["recipient_identity"],
-        "recipient_type": newest.notification.recipient_type,
+        "recipient_type": members[-1].notification.recipient_type,
+        # The newest are the last, and count.
         "addresses": {name: at for one in members for name, at in one.notification.addresses.items()},
-        "contents": {bucket["channel"]: content.to_dict()},
+        "contents": {bucket["channel"]: _content(bucket, told[-1], members).to_dict()},
     }
     connection.execute(insert(notifications).values(**notification))
     wanted = Wanted(
         notification=as_record(Notification, notification),
         channel=bucket["channel"],
-        category=newest.delivery.category,
+        category=event["category"],
         options=options,
-        payload={},
+        payload=event["payload"],
     )
     return plan_deliveries(connection, [wanted], now)[0]
 
 
-def _common_correlation(told: Sequence[Event]) -> str | None:
-    ids = {one.correlation_id for one in told}
-    return ids.pop() if len(ids) == 1 else None
+def _event(bucket: Mapping[Any, Any], told: Sequence[Event], now: datetime) -> dict[str, Any]:
+    correlations = {one.correlation_id for one in told}
+    facts = {"bucket_id": bucket["id"], "count": len(told), "group": bucket["group_key"]}
+    return {
+        "id": new_id(),
+        "tenant_id": bucket["tenant_id"],
+        "notification_key": bucket["notification_key"],
+        "notification_version": told[-1].notification_version,
+        "idempotency_key": KEY + bucket["id"],
+        "correlation_id": correlations.pop() if len(correlations) == 1 else None,
+        "category": told[-1].category,
+        "payload": {"digest": facts},
+        "created_at": now,
+    }
+
+
+def _content(bucket: Mapping[Any, Any], newest: Event, members: Sequence[_Member]) -> Content:
+    params = {"group": bucket["group_key"], **newest.payload}
+    return digest_content([one.content for one in members], bucket["options"], params)

@@ -83,7 +83,7 @@ def plan_chunk(
             "declares it: aquila worker MODULE"
         )
     notifier = declared()
-    recipients = [Recipient(**one) for one in stored]
+    recipients = [Recipient.from_dict(one) for one in stored]
     said = Notified(event=event, rendered=render(notifier, recipients, event.payload), **notifier.planned())
     return add_notifications(connection, said, now)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from chimeway.content import Content
+from chimeway.delivery_content import declared_content
 from chimeway.dispatch.recording import IN_APP
 from chimeway.models import Delivery, DeliveryStatus, Notification
 from chimeway.rows import as_record, in_parts
@@ -57,7 +58,7 @@ def _content(
     about: Notification, told: Delivery | None, outputs: Mapping[tuple[str, str], str]
 ) -> tuple[Content, str | None]:
     step_key = told.step_key if told else ""
-    content = Content.from_dict(about.contents.get(step_key) or about.contents.get(IN_APP) or {})
+    content = declared_content(about.contents, step_key, IN_APP)
     if told is None:
         return content, None
     written = told.written

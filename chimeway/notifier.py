@@ -188,7 +188,7 @@ class Notifier:
         if on_duplicate not in get_args(OnDuplicate):
             raise ConfigError(f"on_duplicate={on_duplicate!r} must be 'return' or 'redrive'")
         notifier, given = cls(), checked_params(params)
-        recipients = as_recipients(list(notifier.recipients(recipient, given)))
+        recipients = as_recipients(notifier.recipients(recipient, given))
         event_id = new_id()
         facts = cls.planned()
         event = Event(

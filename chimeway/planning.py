@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from chimeway import carriers
-from chimeway.buckets import hold
+from chimeway.buckets import ToHold, hold_all
 from chimeway.models import Delivery, Notification, Orchestration, WorkflowRun
 from chimeway.policy import Defer, Proceed, Suppress
 from chimeway.policy_store import Planned, decide_all
@@ -128,14 +128,15 @@ def plan_deliveries(connection: Connection, many: Sequence[Wanted], now: datetim
         )
         for row, one in zip(rows, many, strict=True)
     ]
-    jobs: dict[str, NewJob] = {}
-    for row, one, decision in zip(rows, many, decide_all(connection, asked, now), strict=True):
+    for row, decision in zip(rows, decide_all(connection, asked, now), strict=True):
         _decided(row, decision, now)
-        if row["status"] == "pending":
-            _orchestrate(connection, row, one, now)
-            if (job := _carrier(row)) is not None:
-                row["carrier_id"] = job.job_id
-                jobs[row["id"]] = job
+    pending = [(row, one) for row, one in zip(rows, many, strict=True) if row["status"] == "pending"]
+    _hold(connection, pending, now)
+    jobs: dict[str, NewJob] = {}
+    for row, one in pending:
+        if (job := _carrier(row, one)) is not None:
+            row["carrier_id"] = job.job_id
+            jobs[row["id"]] = job
     inserted = insert_into(connection, deliveries).on_conflict_do_nothing()
     connection.execute(inserted, rows)
     found = _read_back(connection, many)
@@ -203,27 +204,36 @@ def _decided(row: dict[str, Any], decision: Proceed | Suppress | Defer, now: dat
             return
 
 
-def _orchestrate(connection: Connection, row: dict[str, Any], wanted: Wanted, now: datetime) -> None:
-    """Hold what belongs into a digest, and what has yet to be written."""
+def _hold(connection: Connection, pending: Sequence[tuple[dict[str, Any], Wanted]], now: datetime) -> None:
+    """Put what belongs into digests into their buckets."""
+    held = [(row, one) for row, one in pending if _is_held(one)]
+    buckets = hold_all(
+        connection,
+        [
+            ToHold(delivery=as_record(Delivery, row), digest=one.options.digest or {}, payload=one.payload)
+            for row, one in held
+        ],
+        now,
+    )
+    for (row, _), bucket_id in zip(held, buckets, strict=True):
+        row |= {"orchestration_state": Orchestration.DIGEST_HELD.value, "digest_bucket_id": bucket_id}
+        row |= {"reason": "digest_held", "eligible_at": None}
+
+
+def _is_held(wanted: Wanted) -> bool:
     digest = wanted.options.digest
-    if digest and not wanted.options.critical and wanted.channel in digest["channels"]:
-        row["digest_bucket_id"] = hold(connection, as_record(Delivery, row), digest, wanted.payload, now)
-        row |= {
-            "orchestration_state": Orchestration.DIGEST_HELD.value,
-            "reason": "digest_held",
-            "eligible_at": None,
-        }
-    elif wanted.content.get("prompt"):
+    return digest is not None and not wanted.options.critical and wanted.channel in digest["channels"]
+
+
+def _carrier(row: dict[str, Any], wanted: Wanted) -> NewJob | None:
+    """Make the job that goes on with a row, if one does."""
+    if row["orchestration_state"] == Orchestration.DIGEST_HELD:
+        return None
+    if wanted.content.get("prompt"):
         # Quiet hours are looked at once more when it is sent.
         row |= {"orchestration_state": Orchestration.CONTENT_PENDING.value, "reason": "content_pending"}
-
-
-def _carrier(row: Mapping[str, Any]) -> NewJob | None:
-    if row["orchestration_state"] == Orchestration.CONTENT_PENDING:
         return carriers.write_content(row["id"])
-    if row["orchestration_state"] == Orchestration.DIGEST_HELD or _HERE.get() is not None:
-        return None
-    return carriers.deliver(row["id"], at=row["eligible_at"])
+    return None if _HERE.get() is not None else carriers.deliver(row["id"], at=row["eligible_at"])
 
 
 def _read_back(connection: Connection, many: Sequence[Wanted]) -> dict[tuple[str, str, str], Delivery]:

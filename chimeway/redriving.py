@@ -15,11 +15,16 @@ from chimeway.models import Orchestration
 from chimeway.store import add_jobs
 from chimeway.tables import deliveries, digest_buckets, fanouts, feedback, runs, signals, step_outputs
 from jobs.new_job import NewJob
+from jobs.sqltypes import db_now
 from jobs.tables import ENDED
 from jobs.tables import jobs as job_rows
 
 #: Seconds that a process which delivers itself is given before the sweep takes over.
 OWN_TIME = 60.0
+#: Seconds that this clock may be ahead of the database's.
+AHEAD = 30.0
+#: Seconds by which a carrier may come later than it is due: clocks of hosts differ.
+ASLEEP = 5.0
 
 
 def due_deliveries(now: datetime) -> ColumnElement[bool]:
@@ -185,7 +190,9 @@ def redrive(connection: Connection, event_id: str, now: datetime, *, here: bool)
 
 
 def _abandoned() -> ColumnElement[bool]:
-    return or_(job_rows.c.id.is_(None), job_rows.c.state.in_(ENDED))
+    """Give the condition of rows whose job is gone, has ended, or is due much later than they are: a clock has moved."""
+    later = (job_rows.c.state == "scheduled") & (job_rows.c.scheduled_at > db_now(AHEAD))
+    return or_(job_rows.c.id.is_(None), job_rows.c.state.in_(ENDED), later)
 
 
 def _replace(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chimeway.content import Content, filled
+from chimeway.content import Content, checked, filled
 from chimeway.errors import NotifierInvalid
 from chimeway.recipient import Recipient
 
@@ -52,4 +52,4 @@ def _content(
             f"{where} gives {type(content).__name__} for {name!r}, and must give a chimeway.Content"
         )
     # What a method gives is what it means, braces included.
-    return content if callable(declared) else filled(content, params, where=where)
+    return checked(content, where=where) if callable(declared) else filled(content, params, where=where)

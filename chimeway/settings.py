@@ -59,8 +59,8 @@ class ChimewaySettings:
         return _dispatcher(os.environ.get(VARIABLE) or "sync", VARIABLE)
 
     def lease(self, channel: str) -> float:
-        """Give the seconds for which an attempt holds its delivery: longer than its adapters may take."""
-        return self.timeout * max(1, len(self.channels.get(channel, ()))) + SPARE
+        """Give the seconds for which an attempt holds its delivery: longer than all that may take."""
+        return self.timeout * (1 + max(1, len(self.channels.get(channel, ())))) + SPARE
 
 
 _SETTINGS = ChimewaySettings()

@@ -10,19 +10,23 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, delete, select
 
 from chimeway import redriving, store
 from chimeway.carriers import PREFIX
 from chimeway.settings import settings
+from chimeway.sweeping_here import sweep_here
+from chimeway.writing_lost import settle_lost_contents, settle_lost_writes
 from jobs.sqltypes import db_now
 from jobs.tables import ENDED
 from jobs.tables import jobs as job_rows
 from jobs.threads import in_thread
 
 logger = logging.getLogger("chimeway")
+
+_Step: TypeAlias = Callable[[Connection], "list[Any]"]
 
 #: Rows that one transaction takes up, so that it holds nobody for long.
 BATCH = 200
@@ -42,7 +46,7 @@ class Swept:
     signals: int = 0
     feedback: int = 0
     digests: int = 0
-    #: Texts of LLM steps that were still to be written.
+    #: Texts that a model was still to write, or whose job has ended without one.
     writes: int = 0
     #: Parts of events of many recipients.
     chunks: int = 0
@@ -54,14 +58,28 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """Do a round now, as workers do each minute. What it finds is given to jobs, so a worker must run.
+    """Do a round now, as workers do each minute.
+
+    With the synchronous dispatcher this process does the work that it finds; else it is given to jobs, for workers.
 
     Raises:
         ConfigError: The jobs cannot be used as configured.
         StorageError: The database failed; what was taken up by then stays so.
     """
-    now = settings().clock.now()
-    counts = {name: _all(step) for name, step in _steps(now).items()}
+    if settings().dispatcher == "sync":
+        done = sweep_here(settings().clock.now())
+        return Swept(**{**done, "writes": _all(*_writes(settings().clock.now()))})
+    return sweep_to_jobs()
+
+
+def sweep_to_jobs() -> Swept:
+    """Do a round, and give what it finds to jobs, whoever the dispatcher is: what the ProgressionWorker does.
+
+    Raises:
+        ConfigError: The jobs cannot be used as configured.
+        StorageError: The database failed; what was taken up by then stays so.
+    """
+    counts = {name: _all(*steps) for name, steps in _steps(settings().clock.now()).items()}
     while store.write(_prune):
         pass
     return Swept(**counts)
@@ -77,25 +95,35 @@ async def asweep() -> Swept:
     return await in_thread(sweep)
 
 
-def _steps(now: datetime) -> dict[str, Callable[[Connection], list[Any]]]:
+def _writes(now: datetime) -> list[_Step]:
+    """Give the steps for what models write, those before which say that a job has failed."""
+    return [
+        partial(settle_lost_contents, now=now, limit=BATCH),
+        partial(settle_lost_writes, now=now, limit=BATCH),
+        partial(redriving.redrive_writes, limit=BATCH),
+    ]
+
+
+def _steps(now: datetime) -> dict[str, list[_Step]]:
     return {
-        "waits": partial(redriving.redrive_waits, now=now, limit=BATCH),
-        "stalled": partial(redriving.redrive_stalled, now=now, limit=BATCH),
-        "deliveries": partial(redriving.redrive_deliveries, now=now, limit=BATCH),
-        "signals": partial(redriving.redrive_signals, limit=BATCH),
-        "feedback": partial(redriving.redrive_feedback, limit=BATCH),
-        "digests": partial(redriving.redrive_buckets, now=now, limit=BATCH),
-        "writes": partial(redriving.redrive_writes, limit=BATCH),
-        "chunks": partial(redriving.redrive_chunks, limit=BATCH),
+        "writes": _writes(now),
+        "waits": [partial(redriving.redrive_waits, now=now, limit=BATCH)],
+        "stalled": [partial(redriving.redrive_stalled, now=now, limit=BATCH)],
+        "deliveries": [partial(redriving.redrive_deliveries, now=now, limit=BATCH)],
+        "signals": [partial(redriving.redrive_signals, limit=BATCH)],
+        "feedback": [partial(redriving.redrive_feedback, limit=BATCH)],
+        "digests": [partial(redriving.redrive_buckets, now=now, limit=BATCH)],
+        "chunks": [partial(redriving.redrive_chunks, limit=BATCH)],
     }
 
 
-def _all(step: Callable[[Connection], list[Any]]) -> int:
+def _all(*steps: _Step) -> int:
     count = 0
-    while found := len(store.write(step)):
-        count += found
-        if found < BATCH:
-            break
+    for step in steps:
+        while found := len(store.write(step)):
+            count += found
+            if found < BATCH:
+                break
     return count
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from aquila.errors import ConfigError
 from chimeway.policy import Preference
 from chimeway.recipient_preferences import aset_preference, check_names, set_preference
-from chimeway.unsubscribe_token import Unsubscription, sign, verify
+from chimeway.signed_unsubscription import Unsubscription, sign, verify
 from chimeway.whose import whose
 from jobs.host_connection import AsyncHostSession, HostSession
 

@@ -39,7 +39,8 @@ async def write(run_id: str, step_key: str) -> None:
     """
     task = await store.awrite(step_task, run_id, step_key, settings().clock.now())
     if task is not None:
-        await _write(task, partial(keep_step, run_id, step_key), partial(fail_step, run_id, step_key))
+        keep = partial(keep_step, run_id=run_id, step_key=step_key)
+        await _write(task, keep, partial(fail_step, run_id=run_id, step_key=step_key))
 
 
 async def write_content(delivery_id: str) -> None:
@@ -55,7 +56,8 @@ async def write_content(delivery_id: str) -> None:
     """
     task = await store.awrite(content_task, delivery_id, settings().clock.now())
     if task is not None:
-        await _write(task, partial(keep_content, delivery_id), partial(fail_content, delivery_id))
+        keep = partial(keep_content, delivery_id=delivery_id)
+        await _write(task, keep, partial(fail_content, delivery_id=delivery_id))
 
 
 async def _write(
@@ -77,9 +79,7 @@ async def _ask(task: WritingTask) -> str:
     if not task.source.strip():
         raise NotifierInvalid(f"{task.where} has neither a prompt nor a text; give its Content one")
     if task.summarises:
-        text = await jobs.generate_summary(
-            task.source, model=task.model, instructions=task.instructions
-        )
+        text = await jobs.generate_summary(task.source, model=task.model, instructions=task.instructions)
     else:
         text = await jobs.stream_prompt(task.source, task.model, instructions=task.instructions)
     if not text.strip():

@@ -50,7 +50,7 @@ def settle_lost_writes(connection: Connection, now: datetime, limit: int) -> lis
         if state == "completed":
             done = _write_again(connection, run_id, step_key, carrier_id)
         else:
-            done = fail_step(run_id, step_key, connection, _why(state, errors, reason), now)
+            done = fail_step(connection, _why(state, errors, reason), now, run_id=run_id, step_key=step_key)
         if done:
             settled.append((run_id, step_key))
     return settled
@@ -74,7 +74,7 @@ def settle_lost_contents(connection: Connection, now: datetime, limit: int) -> l
     return [
         delivery_id
         for delivery_id, state, errors, reason in connection.execute(query).all()
-        if fail_content(delivery_id, connection, _why(state, errors, reason), now)
+        if fail_content(connection, _why(state, errors, reason), now, delivery_id=delivery_id)
     ]
 
 

@@ -24,55 +24,55 @@ logger = logging.getLogger("chimeway")
 CONTENT_FAILED = "content_failed"
 
 
-def keep_step(run_id: str, step_key: str, connection: Connection, text: str, now: datetime) -> bool:
+def keep_step(connection: Connection, text: str, now: datetime, *, run_id: str, step_key: str) -> bool:
     """Store what a model wrote for a step, and move the run on; False if somebody else has done so.
 
     The text of a run that has ended meanwhile is kept.
 
     Args:
-        run_id: The run.
-        step_key: The step.
         connection: A transaction that writes.
         text: What was written.
         now: The time.
+        run_id: The run.
+        step_key: The step.
     """
     return _end_step(connection, run_id, step_key, now, state=WRITTEN, output=text)
 
 
-def fail_step(run_id: str, step_key: str, connection: Connection, error: str, now: datetime) -> bool:
+def fail_step(connection: Connection, error: str, now: datetime, *, run_id: str, step_key: str) -> bool:
     """Store that no text came for a step, and move the run on by its rules; False if somebody else has done so.
 
     Args:
-        run_id: The run.
-        step_key: The step.
         connection: A transaction that writes.
         error: Why, in words.
         now: The time.
+        run_id: The run.
+        step_key: The step.
     """
     return _end_step(connection, run_id, step_key, now, state=FAILED, error=error)
 
 
-def keep_content(delivery_id: str, connection: Connection, text: str, now: datetime) -> bool:
+def keep_content(connection: Connection, text: str, now: datetime, *, delivery_id: str) -> bool:
     """Store what a model wrote for a delivery, and let it go out; False if it does not wait for it any more.
 
     Args:
-        delivery_id: The delivery.
         connection: A transaction that writes.
         text: What was written.
         now: The time.
+        delivery_id: The delivery.
     """
     delivery = find_delivery(connection, delivery_id)
     return delivery is not None and _let_go(connection, delivery, now, written=text)
 
 
-def fail_content(delivery_id: str, connection: Connection, error: str, now: datetime) -> bool:
+def fail_content(connection: Connection, error: str, now: datetime, *, delivery_id: str) -> bool:
     """Let a delivery go out with the text that it has beside its prompt, else cancel it, and move its run on.
 
     Args:
-        delivery_id: The delivery.
         connection: A transaction that writes.
         error: Why no text was written, in words.
         now: The time.
+        delivery_id: The delivery.
 
     Returns:
         False if the delivery does not wait for it any more.

@@ -162,11 +162,12 @@ def main(count: int, seed: int, limit: float, *, postgresql: bool) -> int:
 
 
 @contextmanager
-def place(*, postgresql: bool) -> Iterator[Crew]:
+def place(*, postgresql: bool, module: str = "soak.actors") -> Iterator[Crew]:
     """Give a crew in a new folder, with this process's jobs in it; neither survives the block.
 
     Args:
         postgresql: Keep the rows in a PostgreSQL of the soak's own, else in a SQLite file.
+        module: What the workers run.
 
     Yields:
         The crew.
@@ -175,7 +176,7 @@ def place(*, postgresql: bool) -> Iterator[Crew]:
         SoakError: A process is left.
     """
     folder = Path(tempfile.mkdtemp(prefix="aquila-soak-"))
-    crew = Crew(folder, folder / "state")
+    crew = Crew(folder, folder / "state", module)
     try:
         _settle_in(folder, crew, postgresql=postgresql)
         yield crew

@@ -76,6 +76,8 @@ class Crew:
 
     folder: Path
     state_dir: Path
+    #: What the workers run.
+    module: str = "soak.actors"
     #: None: the rows are in a SQLite file.
     postgres: Postgres | None = None
     workers: list[WorkerProcess] = field(default_factory=list)
@@ -106,7 +108,7 @@ class Crew:
     def _spawn(self, queues: str, lease: float) -> WorkerProcess:
         log = self.folder / f"worker-{len(self.workers)}.log"
         # A session of its own, so that Ctrl-C reaches this process alone, which then ends the workers.
-        command = [sys.executable, "-m", "aquila.cli", "worker", "soak.actors", "--queues", queues]
+        command = [sys.executable, "-m", "aquila.cli", "worker", self.module, "--queues", queues]
         command += ["--lease", str(lease), "--grace", str(GRACE)]
         with log.open("wb") as output:
             process = subprocess.Popen(

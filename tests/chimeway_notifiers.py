@@ -7,11 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import chimeway
+from chimeway.clock import SystemClock
 from chimeway.message import OutgoingMessage, Receipt
 from chimeway.settings import ChimewaySettings, install_settings, settings
 
@@ -55,7 +56,7 @@ class MovedClock:
         self.offset = timedelta()
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return SystemClock().now() + self.offset
 
     def advance(self, **by: float) -> None:
         self.offset += timedelta(**by)
@@ -69,7 +70,7 @@ class FileClock:
 
     def now(self) -> datetime:
         said = self._path.read_text() if self._path.exists() else ""
-        return datetime.now(UTC) + timedelta(seconds=float(said or 0))
+        return SystemClock().now() + timedelta(seconds=float(said or 0))
 
 
 class FileAdapter:

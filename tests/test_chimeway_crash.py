@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,12 @@ pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect
 
 
 @pytest.fixture
-def folder(queued: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(queued: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Other processes find the same rows and the same wire.
     monkeypatch.setenv("AQUILA_DATABASE_URL", jobs.database_url())
     monkeypatch.setenv("CHIMEWAY_TEST_FOLDER", str(tmp_path))
     store.database()
-    yield tmp_path
+    return tmp_path
 
 
 def worker(folder: Path, **environ: str) -> WorkerProcess:
@@ -40,7 +39,9 @@ def lines(folder: Path) -> list[list[str]]:
 
 
 def statuses(connection: Connection, key: str) -> list[tuple[str, str]]:
-    query = select(deliveries.c.channel, deliveries.c.status).join(events, events.c.id == deliveries.c.event_id)
+    query = select(deliveries.c.channel, deliveries.c.status).join(
+        events, events.c.id == deliveries.c.event_id
+    )
     found = connection.execute(query.where(events.c.idempotency_key == key).order_by(deliveries.c.channel))
     return [(row.channel, row.status) for row in found]
 
@@ -48,7 +49,7 @@ def statuses(connection: Connection, key: str) -> list[tuple[str, str]]:
 async def test_what_a_host_committed_is_sent_wherever_it_was_killed_and_nothing_else_is(folder: Path) -> None:
     points = ["before_commit", "in_commit", "after_commit", "before_publish", "after_publish"]
     hosts = [
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
             [sys.executable, str(TESTS / "chimeway_host.py"), point, point],
             env={**os.environ, "PYTHONPATH": str(TESTS)},
         )
@@ -80,7 +81,9 @@ async def test_what_a_killed_worker_was_sending_is_sent_again_under_the_same_key
         await until(lambda: any(line[0] == "end" for line in lines(folder)))
         await until(lambda: len(store.read(attempts_of, delivery.delivery_id)) == 2)
 
-    assert lines(folder) == [[what, delivery.delivery_id, n] for what, n in (("begin", "1"), ("begin", "2"), ("end", "2"))]
+    assert lines(folder) == [
+        [what, delivery.delivery_id, n] for what, n in (("begin", "1"), ("begin", "2"), ("end", "2"))
+    ]
     assert [(one.attempt_number, one.source) for one in store.read(attempts_of, delivery.delivery_id)] == [
         (1, "lost"),
         (2, "send"),

@@ -17,8 +17,10 @@ from chimeway.dispatch.performing import perform, perform_sync
 from chimeway.errors import Bounced, PermanentFailure, TemporaryFailure
 from chimeway.models import Attempt, Delivery
 from chimeway.rows import attempts_of, get_delivery
-from chimeway.sweeping import sweep
+from chimeway.sweeping import sweep, sweep_to_jobs
 from chimeway.tables import deliveries
+from chimeway.trigger import _run
+from chimeway.trigger_checks import Keys
 from jobs.tables import jobs as job_rows
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
@@ -86,7 +88,9 @@ def test_a_lease_that_is_over_is_taken_over_and_the_lost_attempt_is_on_record(
     assert email.sent[0].delivery_id == first.message.delivery_id
 
 
-def test_an_answer_after_the_lease_is_kept_as_late_and_moves_nothing(queued: None, email: Recorder, clock: MovedClock) -> None:
+def test_an_answer_after_the_lease_is_kept_as_late_and_moves_nothing(
+    queued: None, email: Recorder, clock: MovedClock
+) -> None:
     delivery = sent()
 
     def take_over(_message: object) -> None:
@@ -97,7 +101,11 @@ def test_an_answer_after_the_lease_is_kept_as_late_and_moves_nothing(queued: Non
     email.hook = take_over
     assert perform_sync(delivery.delivery_id) is None
 
-    assert [(one.attempt_number, one.source) for one in attempts(delivery)] == [(1, "lost"), (2, "send"), (1, "late")]
+    assert [(one.attempt_number, one.source) for one in attempts(delivery)] == [
+        (1, "lost"),
+        (2, "send"),
+        (1, "late"),
+    ]
     assert now(delivery).attempt_count == 2
 
 
@@ -197,36 +205,35 @@ def test_the_sweep_gives_what_lost_its_job_to_another_and_two_sweeps_give_it_one
         found = list(pool.map(lambda _: sweep().deliveries, range(2)))
 
     assert sum(found) == 30
-    waiting = store.read(lambda c: list(c.scalars(select(job_rows.c.id).where(job_rows.c.state == "available"))))
+    waiting = store.read(
+        lambda c: list(c.scalars(select(job_rows.c.id).where(job_rows.c.state == "available")))
+    )
     assert sorted(waiting) == sorted(str(now(one).carrier_id) for one in planned)
     assert sweep().total == 0
 
 
-def test_what_a_crashed_process_did_not_send_itself_the_sweep_takes_up(sync: None, clock: MovedClock) -> None:
-    with told(dispatcher="sync", clock=clock):
-        # No adapter is asked: the process dies between its commit and the first call.
-        from chimeway.planning import delivering_here
-
-        with delivering_here():
-            delivery = store.write(_planned, clock)
-    assert sweep().deliveries == 0
+def test_what_a_crashed_process_did_not_send_itself_the_sweep_sends(
+    sync: None, email: Recorder, clock: MovedClock
+) -> None:
+    order = Welcome._order("1", {"name": "A"}, Keys("default", None, None, None), "return")
+    # The process dies between its commit and the first call.
+    delivery = store.write(_run, order, clock.now(), here=True, session=None).triggered.deliveries[0]
+    assert sweep().total == 0
     clock.advance(minutes=2)
 
     assert sweep().deliveries == 1
-    assert now(delivery).carrier_id is not None
+    assert now(delivery).status == "succeeded"
+    assert len(email.sent) == 1
 
 
-def _planned(connection: object, clock: MovedClock) -> Delivery:
-    from chimeway.notifying import Notified, add_notifications
-    from chimeway.recipient import Recipient
-    from chimeway.rendering import render
-    from chimeway.trigger_checks import Keys
-
+def test_workers_take_over_what_a_crashed_process_did_not_send_itself(sync: None, clock: MovedClock) -> None:
     order = Welcome._order("1", {"name": "A"}, Keys("default", None, None, None), "return")
-    said = Notified(
-        event=order.event, rendered=render(Welcome(), [Recipient("1")], {"name": "A"}), **Welcome.planned()
-    )
-    return add_notifications(connection, said, clock.now())[1][0]  # type: ignore[arg-type]
+    delivery = store.write(_run, order, clock.now(), here=True, session=None).triggered.deliveries[0]
+    assert sweep_to_jobs().deliveries == 0
+    clock.advance(minutes=2)
+
+    assert sweep_to_jobs().deliveries == 1
+    assert now(delivery).carrier_id is not None
 
 
 def test_nothing_moves_when_the_clock_jumps_back(queued: None, email: Recorder, clock: MovedClock) -> None:
@@ -241,8 +248,9 @@ def test_nothing_moves_when_the_clock_jumps_back(queued: None, email: Recorder, 
     assert perform_sync(delivery.delivery_id) == "delivered"
 
 
-async def test_the_limits_of_the_queues_hold(queued: None, email: Recorder, clock: MovedClock) -> None:
+async def test_the_limit_of_the_delivery_queue_holds(queued: None, clock: MovedClock) -> None:
     running, most = 0, 0
+    full = anyio.Event()
 
     class Counting:
         name = "counting"
@@ -251,14 +259,19 @@ async def test_the_limits_of_the_queues_hold(queued: None, email: Recorder, cloc
             nonlocal running, most
             running += 1
             most = max(most, running)
-            await anyio.sleep(0.4)
+            if running == 20:
+                # A moment in which another one would come.
+                await anyio.sleep(0.3)
+                full.set()
+            with anyio.move_on_after(20):
+                await full.wait()
             running -= 1
             return chimeway.Receipt()
 
     with told(dispatcher="dramatiq", channels={"email": Counting()}, clock=clock):
         async with working() as lines:
-            await Both.atrigger([str(number) for number in range(60)], {"what": "x"})
-            await until(lambda: most and not running and _all_sent(120))
+            await Both.atrigger([str(number) for number in range(30)], {"what": "x"})
+            await until(lambda: _all_sent(60))
 
     assert most == 20
     assert "chimeway_delivery=20 chimeway_signals=10 chimeway_workflows=5" in lines[0]
@@ -273,7 +286,12 @@ def test_a_workflow_plans_one_step_at_a_time_and_the_same_channel_twice(
     sync: None, email: Recorder, clock: MovedClock
 ) -> None:
     done = Mention.trigger("1", {"who": "Bo"})
-    assert [(one.channel, one.step_key, one.status) for one in done.deliveries] == [("in_app", "inbox", "succeeded")]
+    assert [(one.channel, one.step_key, one.status) for one in done.deliveries] == [
+        ("in_app", "inbox", "succeeded")
+    ]
     clock.advance(hours=2, seconds=1)
     assert sweep().waits == 1
-    assert not email.sent
+    clock.advance(hours=1, seconds=1)
+    assert sweep().waits == 1
+
+    assert [message.content.subject for message in email.sent] == ["Bo mentioned you", "Bo still waits"]

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import anyio.to_thread
 import pytest
 from chimeway_notifiers import Both, Mention, MovedClock, Recorder, Welcome
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import chimeway
 import jobs
@@ -54,7 +55,9 @@ def test_with_a_session_it_is_delivered_after_the_commit(sync: None, engine: Eng
     assert state(done.deliveries[0]) == ("succeeded", "delivered")
 
 
-def test_a_rollback_leaves_no_row_no_job_and_sends_nothing(queued: None, engine: Engine, email: Recorder) -> None:
+def test_a_rollback_leaves_no_row_no_job_and_sends_nothing(
+    queued: None, engine: Engine, email: Recorder
+) -> None:
     with Session(engine) as session:
         Both.trigger(["1", "2"], {"what": "x"}, session=session)
         Mention.trigger("1", {"who": "Bo"}, session=session)
@@ -68,7 +71,9 @@ def test_a_commit_leaves_a_job_for_each_delivery(queued: None, engine: Engine) -
         done = Both.trigger(["1", "2"], {"what": "x"}, session=session)
 
     found = store.read(lambda c: c.execute(select(job_rows.c.arguments, job_rows.c.queue_name)).all())
-    assert sorted(row.arguments["args"][0] for row in found) == sorted(one.delivery_id for one in done.deliveries)
+    assert sorted(row.arguments["args"][0] for row in found) == sorted(
+        one.delivery_id for one in done.deliveries
+    )
     assert {row.queue_name for row in found} == {"chimeway_delivery"}
 
 
@@ -132,7 +137,10 @@ def test_what_an_adapter_raises_is_kept_and_never_reaches_the_caller(
 
     mails = [one for one in done.deliveries if one.channel == "email"]
     assert {state(one) for one in mails} == {("failed", "temporary_failure")}
-    assert [store.read(attempts_of, one.delivery_id)[0].error_class for one in mails] == ["temporary", "unknown"]
+    assert [store.read(attempts_of, one.delivery_id)[0].error_class for one in mails] == [
+        "temporary",
+        "unknown",
+    ]
 
 
 def test_no_transaction_is_open_while_an_adapter_runs(sync: None, engine: Engine, email: Recorder) -> None:
@@ -150,8 +158,10 @@ def test_no_transaction_is_open_while_an_adapter_runs(sync: None, engine: Engine
     assert open_ones == [0, 0, 0, 0]
 
 
-def test_a_connection_is_delivered_for_soon_after_its_commit(sync: None, engine: Engine, email: Recorder) -> None:
-    sent = __import__("threading").Event()
+def test_a_connection_is_delivered_for_soon_after_its_commit(
+    sync: None, engine: Engine, email: Recorder
+) -> None:
+    sent = threading.Event()
     email.hook = lambda _message: sent.set()
     with engine.begin() as connection:
         Welcome.trigger("1", {"name": "A"}, session=connection)
@@ -163,7 +173,7 @@ def test_a_connection_is_delivered_for_soon_after_its_commit(sync: None, engine:
 def test_a_session_in_a_transaction_of_somebody_elses_waits_for_that_ones_end(
     sync: None, engine: Engine, email: Recorder
 ) -> None:
-    sent = __import__("threading").Event()
+    sent = threading.Event()
     email.hook = lambda _message: sent.set()
     with engine.connect() as connection:
         outer = connection.begin()
@@ -199,7 +209,9 @@ async def test_atrigger_delivers_without_a_session(sync: None, email: Recorder) 
     assert len(email.sent) == 1
 
 
-def test_many_recipients_are_planned_apart_and_all_are_reached(sync: None, engine: Engine, email: Recorder) -> None:
+def test_many_recipients_are_planned_apart_and_all_are_reached(
+    sync: None, engine: Engine, email: Recorder
+) -> None:
     with Session(engine) as session:
         done = Welcome.trigger([str(number) for number in range(120)], {"name": "all"}, session=session)
         session.commit()
@@ -219,7 +231,9 @@ def test_secrets_of_the_parameters_are_not_kept(queued: None) -> None:
     assert done.event.payload == {"name": "A", "nested": {}}
 
 
-def test_a_redriven_duplicate_is_given_to_the_dispatcher_once_more(sync: None, email: Recorder, clock: MovedClock) -> None:
+def test_a_redriven_duplicate_is_given_to_the_dispatcher_once_more(
+    sync: None, email: Recorder, clock: MovedClock
+) -> None:
     email.errors = [TemporaryFailure("full")]
     Welcome.trigger("1", {"name": "A"}, idempotency_key="k")
     clock.advance(hours=1)
@@ -231,8 +245,6 @@ def test_a_redriven_duplicate_is_given_to_the_dispatcher_once_more(sync: None, e
 
 
 def test_a_scoped_session_is_a_session(sync: None, engine: Engine, email: Recorder) -> None:
-    from sqlalchemy.orm import scoped_session
-
     scoped = scoped_session(sessionmaker(engine))
     Welcome.trigger("1", {"name": "A"}, session=scoped)
     scoped.commit()

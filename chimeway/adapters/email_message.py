@@ -69,7 +69,7 @@ def read_address(address: str) -> Address:
         Bounced: It is none. The message does not show it.
     """
     # Not the library's own reading, which mends what it is given: `ada@exa mple.com` would go to another domain.
-    parts = _MAILBOX.fullmatch(one_line("address", address).strip())
+    parts = _MAILBOX.fullmatch(storable(one_line("address", address)).strip())
     name = (parts["name"] or "").strip().strip('"') if parts else ""
     spec = (parts["inner"] or parts["bare"] or "").strip() if parts else ""
     local, at, domain = spec.rpartition("@")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
-
-from aquila.sync.portal import the_portal
 from chimeway.adapters.base import Adapter
 from chimeway.adapters.calling import Called, call
 from chimeway.errors import DeliveryError, PermanentFailure
@@ -85,11 +80,7 @@ def hand_to_sync(
     Raises:
         AquilaError: The process is exiting.
     """
-    handing = partial(hand_to, adapters, message, timeout, stay_with=stay_with)
-    if the_portal().is_here:
-        # The portal's own thread would wait for itself.
-        return _in_a_loop_of_its_own(handing)
-    return run_in_portal(handing())
+    return run_in_portal(partial(hand_to, adapters, message, timeout, stay_with=stay_with))
 
 
 def in_order(
@@ -134,17 +125,3 @@ def _tried(adapter: Adapter, called: Called) -> Tried:
 
 def _pause(tried: Tried) -> float:
     return (tried.error.retry_after or 0.0) if isinstance(tried.error, DeliveryError) else 0.0
-
-
-def _in_a_loop_of_its_own(handing: Callable[[], Awaitable[Handed]]) -> Handed:
-    outcome: Future[Handed] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(anyio.run(handing))
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=run, name="chimeway-hand", daemon=True)
-    thread.start()
-    return outcome.result()

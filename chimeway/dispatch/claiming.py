@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from chimeway.content import Content
+from chimeway.delivery_content import content_of
 from chimeway.dispatch.outcome import conclude
 from chimeway.message import OutgoingMessage
 from chimeway.models import Delivery, DeliveryStatus, Orchestration, Outcome
@@ -17,7 +17,7 @@ from chimeway.planning import hand_to_carrier
 from chimeway.policy import Defer, Suppress
 from chimeway.policy_store import decide_one
 from chimeway.rows import as_record, get_event, get_notification
-from chimeway.tables import attempts, deliveries, step_outputs
+from chimeway.tables import attempts, deliveries
 from jobs.rows import new_id
 
 
@@ -189,19 +189,8 @@ def _message(connection: Connection, delivery: Delivery, attempt: int) -> Outgoi
         recipient_identity=about.recipient_identity,
         recipient_type=about.recipient_type,
         address=about.addresses.get(delivery.channel),
-        content=_content(connection, delivery, about.contents),
+        content=content_of(connection, delivery, about.contents),
         created_at=delivery.created_at,
         correlation_id=event.correlation_id,
         category=event.category,
     )
-
-
-def _content(connection: Connection, delivery: Delivery, contents: Any) -> Content:
-    content = Content.from_dict(contents.get(delivery.step_key) or contents.get(delivery.channel) or {})
-    if delivery.written is not None:
-        return replace(content, text=delivery.written)
-    if content.text_from is None or delivery.run_id is None:
-        return content
-    which = (step_outputs.c.run_id == delivery.run_id) & (step_outputs.c.step_key == content.text_from)
-    output = connection.execute(select(step_outputs.c.output).where(which)).scalar()
-    return content if output is None else replace(content, text=str(output))

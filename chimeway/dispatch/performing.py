@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import random
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import anyio
-from anyio import to_thread
 from sqlalchemy import Connection
 
 from chimeway import store
 from chimeway.adapters.base import Adapter
-from chimeway.adapters.failover import Handed, hand_to, hand_to_sync
+from chimeway.adapters.failover import Handed, hand_to
+from chimeway.dispatch.addressing import addressed
 from chimeway.dispatch.claiming import Claim, NotClaimed, claim
 from chimeway.dispatch.outcome import conclude
 from chimeway.dispatch.recording import record
 from chimeway.errors import TemporaryFailure
-from chimeway.message import OutgoingMessage
 from chimeway.models import DeliveryStatus, Outcome
 from chimeway.portal import run_in_portal
 from chimeway.settings import settings
@@ -41,9 +39,7 @@ async def perform(delivery_id: str) -> Outcome | NotClaimed | None:
         return got
     handed: Handed | None = None
     try:
-        message, lacks = await _addressed(got.message)
-        if not lacks:
-            handed = await _hand(got, message)
+        handed = await _hand(got)
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
             await store.awrite(_record, got, _interrupted(), settings().clock.now())
@@ -54,7 +50,7 @@ async def perform(delivery_id: str) -> Outcome | NotClaimed | None:
 
 
 def perform_sync(delivery_id: str) -> Outcome | NotClaimed | None:
-    """Do as `perform` does, in the calling thread; asynchronous adapters run on a thread of their own.
+    """Do as `perform` does, in the calling thread, which waits for the portal thread where the adapters are called.
 
     Returns:
         How the attempt came out; why there was none; None if somebody else had the delivery by its end.
@@ -67,22 +63,20 @@ def perform_sync(delivery_id: str) -> Outcome | NotClaimed | None:
     got = store.write(claim, delivery_id, chosen.clock.now(), lease=chosen.lease)
     if isinstance(got, NotClaimed):
         return got
-    message, lacks = _addressed_sync(got.message)
-    handed = None
-    if not lacks:
-        adapters = _adapters(got.message.channel)
-        handed = (
-            hand_to_sync(adapters, message, chosen.timeout, stay_with=got.stay_with)
-            if adapters
-            else _no_adapter(message.channel)
-        )
+    handed = run_in_portal(partial(_hand, got))
     return store.write(_record, got, handed, settings().clock.now())
 
 
-async def _hand(got: Claim, message: OutgoingMessage) -> Handed:
+async def _hand(got: Claim) -> Handed | None:
+    """Call the adapters; None if the channel needs an address and nobody knows one."""
+    message = await addressed(got.message)
+    if isinstance(message, Handed):
+        return message
     adapters = _adapters(message.channel)
     if not adapters:
         return _no_adapter(message.channel)
+    if message.address is None and all(_needs_address(one) for one in adapters):
+        return None
     return await hand_to(adapters, message, settings().timeout, stay_with=got.stay_with)
 
 
@@ -113,27 +107,5 @@ def _record(connection: Connection, got: Claim, handed: Handed | None, now: date
     return Outcome.SUPPRESSED if moved else None
 
 
-async def _addressed(message: OutgoingMessage) -> tuple[OutgoingMessage, bool]:
-    """Give the message with its address, and whether it lacks one that its channel needs."""
-    find = settings().addresses
-    if message.address is None and find is not None:
-        found = await to_thread.run_sync(find, message.recipient_identity, message.channel)
-        message = replace(message, address=await found if inspect.isawaitable(found) else found)
-    return message, _lacks(message)
-
-
-def _addressed_sync(message: OutgoingMessage) -> tuple[OutgoingMessage, bool]:
-    find = settings().addresses
-    if message.address is None and find is not None:
-        found = find(message.recipient_identity, message.channel)
-        message = replace(message, address=run_in_portal(found) if inspect.isawaitable(found) else found)
-    return message, _lacks(message)
-
-
-def _lacks(message: OutgoingMessage) -> bool:
-    adapters = _adapters(message.channel)
-    return not message.address and bool(adapters) and all(_needs(one) for one in adapters)
-
-
-def _needs(adapter: Adapter) -> bool:
+def _needs_address(adapter: Adapter) -> bool:
     return bool(getattr(adapter, "needs_address", False))

@@ -23,7 +23,7 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON values."""
-        return as_json(self)
+        return record_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class StepExplanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON values."""
-        return as_json(self)
+        return record_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON values; times are ISO 8601."""
-        return as_json(self)
+        return record_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Trace:
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON values; times are ISO 8601."""
-        return as_json(self)
+        return record_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,4 +130,9 @@ def as_json(value: Any) -> Any:
         case Sequence():
             return [as_json(one) for one in value]
         case _:
-            return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}
+            return record_json(value)
+
+
+def record_json(value: Any) -> dict[str, Any]:
+    """Give a dataclass as JSON values."""
+    return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}

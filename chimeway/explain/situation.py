@@ -85,7 +85,7 @@ class Carrier:
     @property
     def runs(self) -> bool:
         """Whether a worker has it at this moment."""
-        return not self.ended and self.job.worker_id is not None and self.job.state == "executing"
+        return self.job.state == "executing"
 
     @property
     def failure(self) -> str | None:
