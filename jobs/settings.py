@@ -227,8 +227,12 @@ def check_queues(queues: Mapping[str, int]) -> dict[str, int]:
     return dict(queues)
 
 
-def parse_queues(text: str) -> dict[str, int]:
-    """Read `llm=10,default` as the command line writes it; a name alone has the limit 10.
+def parse_queues(text: str, limits: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Read `llm=10,default` as the command line writes it.
+
+    Args:
+        text: What was written.
+        limits: The limits of names that stand alone; 10 for those that are not in it.
 
     Raises:
         ConfigError: It cannot be read so.
@@ -237,7 +241,7 @@ def parse_queues(text: str) -> dict[str, int]:
     for part in filter(None, (item.strip() for item in text.split(","))):
         name, _, limit = part.partition("=")
         try:
-            queues[name.strip()] = int(limit) if limit else DEFAULT_LIMIT
+            queues[name.strip()] = int(limit) if limit else (limits or {}).get(name.strip(), DEFAULT_LIMIT)
         except ValueError:
             raise ConfigError(
                 f"{part!r} is no queue; write NAME=LIMIT, for example llm=10,default=10"

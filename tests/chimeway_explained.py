@@ -178,7 +178,7 @@ class Stand:
         query = select(runs.c.id).where(runs.c.notification_id == notification_id)
         return str(store.read(lambda connection: connection.execute(query).scalar_one()))
 
-    def notification_of(self, run_id: str) -> str:  # noqa: PLR6301 - as the others
+    def notification_of(self, run_id: str) -> str:
         return store.read(get_run, run_id).notification_id
 
     def claimed(self, delivery_id: str) -> str:

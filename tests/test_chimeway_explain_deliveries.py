@@ -63,7 +63,13 @@ def case(status: str, reason: str, *says: str, remedy: str | None = None) -> Any
     return add
 
 
-@case("pending", "no_worker", "not sent yet: its job", "no worker serves this database", remedy="aquila worker MODULE")
+@case(
+    "pending",
+    "no_worker",
+    "not sent yet: its job",
+    "no worker serves this database",
+    remedy="aquila worker MODULE",
+)
 def no_worker_runs(stand: Stand) -> str:
     return stand.sent()
 
@@ -74,7 +80,9 @@ def workers_serve_other_queues(stand: Stand) -> str:
         return stand.sent()
 
 
-@case("pending", "queue_paused", "the queue 'chimeway_delivery' is paused since", remedy="aquila queues resume")
+@case(
+    "pending", "queue_paused", "the queue 'chimeway_delivery' is paused since", remedy="aquila queues resume"
+)
 def the_queue_is_paused(stand: Stand) -> str:
     return stand.sent()
 
@@ -98,12 +106,21 @@ def its_job_has_ended(stand: Stand) -> str:
     return delivery_id
 
 
-@case("pending", "no_worker", "its job is gone, and the sweep that takes it up does not run: no worker", remedy="aquila worker")
+@case(
+    "pending",
+    "no_worker",
+    "its job is gone, and the sweep that takes it up does not run: no worker",
+    remedy="aquila worker",
+)
 def its_job_is_gone_and_nobody_sweeps(stand: Stand) -> str:
     return its_job_is_gone(stand)
 
 
-@case("pending", "with_its_process", "the process that triggered it is to deliver it and has not done so yet; from")
+@case(
+    "pending",
+    "with_its_process",
+    "the process that triggered it is to deliver it and has not done so yet; from",
+)
 def its_own_process_has_not_got_to_it(stand: Stand) -> str:
     return stand.left_by_its_process()
 
@@ -127,7 +144,13 @@ def it_is_being_sent_and_was_cancelled(stand: Stand) -> str:
     return delivery_id
 
 
-@case("dispatched", "lease_expired", "its worker was gone by", "nobody knows whether it was sent", "the next sweep")
+@case(
+    "dispatched",
+    "lease_expired",
+    "its worker was gone by",
+    "nobody knows whether it was sent",
+    "the next sweep",
+)
 def its_worker_died(stand: Stand) -> str:
     delivery_id = it_is_being_sent(stand)
     lose_job(stand.now(delivery_id).carrier_id)
@@ -143,7 +166,13 @@ def it_is_tried_again(stand: Stand) -> str:
     return delivery_id
 
 
-@case("failed", "retry_later", "retry 2 of 5", "as it is, no worker serves this database", remedy="aquila worker MODULE")
+@case(
+    "failed",
+    "retry_later",
+    "retry 2 of 5",
+    "as it is, no worker serves this database",
+    remedy="aquila worker MODULE",
+)
 def it_is_tried_again_but_nobody_is_there(stand: Stand) -> str:
     delivery_id = stand.sent()
     stand.email.errors = [TemporaryFailure("the box is full")]
@@ -156,7 +185,12 @@ def a_retry_is_due(stand: Stand) -> str:
     return stand.tried(TemporaryFailure("the box is full"))
 
 
-@case("failed", "retry_later", "no adapter for the channel 'email'", remedy="chimeway.configure(channels={'email': ...})")
+@case(
+    "failed",
+    "retry_later",
+    "no adapter for the channel 'email'",
+    remedy="chimeway.configure(channels={'email': ...})",
+)
 def no_adapter(stand: Stand) -> str:
     delivery_id = stand.sent()
     with a_stand(channels={}, clock=stand.clock):
@@ -164,12 +198,20 @@ def no_adapter(stand: Stand) -> str:
     return delivery_id
 
 
-@case("cancelled", "retries_exhausted", "given up at", "after 1 attempts; the last: the box is full", remedy="aquila notify retry")
+@case(
+    "cancelled",
+    "retries_exhausted",
+    "given up at",
+    "after 1 attempts; the last: the box is full",
+    remedy="aquila notify retry",
+)
 def its_attempts_are_used_up(stand: Stand) -> str:
     return stand.tried(TemporaryFailure("the box is full"), notifier=Once)
 
 
-@case("cancelled", "retries_exhausted", "the last: the process that sent it ended", remedy="aquila notify retry")
+@case(
+    "cancelled", "retries_exhausted", "the last: the process that sent it ended", remedy="aquila notify retry"
+)
 def its_last_worker_died(stand: Stand) -> str:
     delivery_id = stand.claimed(stand.sent(Once))
     stand.clock.advance(minutes=5)
@@ -207,7 +249,9 @@ def it_arrives_and_is_confirmed(stand: Stand) -> str:
 
 
 @case(
-    "suppressed", "channel_disabled", "the recipient does not want anything by email (when it was planned,",
+    "suppressed",
+    "channel_disabled",
+    "the recipient does not want anything by email (when it was planned,",
     remedy="chimeway.set_preference('muted', True, channel='email')",
 )
 def the_channel_is_off(stand: Stand) -> str:
@@ -215,7 +259,12 @@ def the_channel_is_off(stand: Stand) -> str:
     return stand.sent(who="muted")
 
 
-@case("suppressed", "channel_disabled", "does not want 'explained.note' on any channel (as it was about to be sent,", remedy="set_preference")
+@case(
+    "suppressed",
+    "channel_disabled",
+    "does not want 'explained.note' on any channel (as it was about to be sent,",
+    remedy="set_preference",
+)
 def the_key_is_off_by_the_time_it_is_sent(stand: Stand) -> str:
     delivery_id = stand.sent(who="picky")
     set_preference("picky", False, notification_key="explained.note")
@@ -235,7 +284,12 @@ def it_is_throttled(stand: Stand) -> str:
     return stand.sent(Throttled, who="often")
 
 
-@case("suppressed", "delivery_cap_reached", "takes 1 delivery in 24 h, and 1 came before it", remedy="chimeway.set_delivery_cap('calm', COUNT, SECONDS)")
+@case(
+    "suppressed",
+    "delivery_cap_reached",
+    "takes 1 delivery in 24 h, and 1 came before it",
+    remedy="chimeway.set_delivery_cap('calm', COUNT, SECONDS)",
+)
 def the_cap_is_reached(stand: Stand) -> str:
     set_delivery_cap("calm", 1, 86_400)
     stand.sent(who="calm")
@@ -252,7 +306,9 @@ def it_was_read_by_then(stand: Stand) -> str:
     return by["email"]
 
 
-@case("suppressed", "cancelled_by_signal", "the signal 'chimeway.notification.read' came first and took it back")
+@case(
+    "suppressed", "cancelled_by_signal", "the signal 'chimeway.notification.read' came first and took it back"
+)
 def a_signal_takes_it_back(stand: Stand) -> str:
     run_id = stand.escalated("signaller")
     delivery_id = stand.steps(run_id)["email"]
@@ -261,7 +317,12 @@ def a_signal_takes_it_back(stand: Stand) -> str:
     return delivery_id
 
 
-@case("suppressed", "no_address", "nobody knows the recipient's address for email", remedy="addresses={'email': ...}")
+@case(
+    "suppressed",
+    "no_address",
+    "nobody knows the recipient's address for email",
+    remedy="addresses={'email': ...}",
+)
 def nobody_knows_the_address(stand: Stand) -> str:
     stand.email.needs_address = True  # type: ignore[attr-defined]
     delivery_id = Note.trigger("homeless", {"word": SECRET}).deliveries[0].delivery_id
@@ -341,7 +402,12 @@ def no_text_could_be_written(stand: Stand) -> str:
     return delivery_id
 
 
-@case("cancelled", "cancelled", "taken back at", "before it was sent: order_withdrawn (its trigger has a cancellation key)")
+@case(
+    "cancelled",
+    "cancelled",
+    "taken back at",
+    "before it was sent: order_withdrawn (its trigger has a cancellation key)",
+)
 def it_is_cancelled_by_its_key(stand: Stand) -> str:
     done = Note.trigger(stand.recipient(), {"word": SECRET}, cancellation_key="order-7")
     cancel(key="order-7", reason="order_withdrawn")
@@ -419,13 +485,17 @@ def test_an_id_that_is_not_there_or_another_tenants_is_not_found(stand: Stand) -
     delivery_id = stand.sent()
     assert explain_delivery(delivery_id, "default").explained_id == delivery_id
 
-    with pytest.raises(NotificationNotFound, match="no delivery 'none' in this database; was its transaction rolled back"):
+    with pytest.raises(
+        NotificationNotFound, match="no delivery 'none' in this database; was its transaction rolled back"
+    ):
         explain_delivery("none")
     with pytest.raises(NotificationNotFound, match="in the tenant 'acme'"):
         explain_delivery(delivery_id, "acme")
 
 
-async def test_it_is_told_in_the_callers_transaction_and_not_after_its_rollback(stand: Stand, engine: Engine) -> None:
+async def test_it_is_told_in_the_callers_transaction_and_not_after_its_rollback(
+    stand: Stand, engine: Engine
+) -> None:
     with Session(engine) as session:
         done = Note.trigger(stand.recipient(), {"word": SECRET}, session=session)
         delivery_id = done.deliveries[0].delivery_id
@@ -469,10 +539,19 @@ def test_late_and_lost_attempts_and_what_providers_say_are_told_as_what_they_are
         "webhook_received",
         "webhook_ignored",
     ]
-    assert said.timeline[6].detail == "attempt 1 by email with provider answered after its lease, and moved nothing: delivered"
+    assert (
+        said.timeline[6].detail
+        == "attempt 1 by email with provider answered after its lease, and moved nothing: delivered"
+    )
     assert said.timeline[8].detail == "provider says of attempt 2 by email: bounced"
     assert "it changed nothing: already_ended" in said.timeline[-1].detail
-    assert {entry.source for entry in said.timeline} == {"event", "notification", "delivery", "attempt", "provider"}
+    assert {entry.source for entry in said.timeline} == {
+        "event",
+        "notification",
+        "delivery",
+        "attempt",
+        "provider",
+    }
 
 
 def test_what_is_told_can_be_written_as_json(stand: Stand) -> None:

@@ -12,16 +12,18 @@ import chimeway
 from chimeway import store
 from chimeway.approvals import approve
 from chimeway.cancelling import cancel
+from chimeway.dispatch.outcome import conclude
 from chimeway.dispatch.performing import perform_sync
 from chimeway.engine.router import route_signal
 from chimeway.errors import NotificationNotFound, PermanentFailure
 from chimeway.explain import Explanation, aexplain_run, explain_run
 from chimeway.inbox_marks import mark_read
+from chimeway.models import Outcome
 from chimeway.tables import definitions, step_outputs
 from chimeway.writing_results import fail_step, keep_step
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
-pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -69,12 +71,16 @@ def test_a_run_whose_step_is_being_delivered_says_what_that_waits_for(stand: Sta
     assert why(said, "email") == "not planned yet: the step 'inbox' before it is not over"
 
 
+@BOTH
 def test_a_run_that_waits_says_until_when_and_for_which_signals(stand: Stand) -> None:
     said = explain_run(waiting(stand))
 
     assert (said.state, said.reason) == ("waiting", "waiting_for_step_progression")
     assert "it waits at the step 'inbox' until " in said.summary
-    assert "for the signal 'chimeway.notification.read' or 'answered', and the step 'email' follows" in said.summary
+    assert (
+        "for the signal 'chimeway.notification.read' or 'answered', and the step 'email' follows"
+        in said.summary
+    )
     assert states(said) == {"inbox": "succeeded", "email": "ahead", "sms": "ahead", "thanks": "ahead"}
     assert why(said, "email").startswith("not planned yet: it waits at the step 'inbox' until")
     assert said.remedy is None
@@ -99,6 +105,7 @@ def test_a_wait_that_nobody_will_end_says_so(place: None) -> None:
     assert served.summary.endswith("the next sweep gives it to another job")
 
 
+@BOTH
 def test_a_run_that_a_signal_stopped_says_which(stand: Stand) -> None:
     run_id = waiting(stand)
     stand.clock.advance(minutes=5)
@@ -132,7 +139,12 @@ def test_steps_that_a_signal_jumps_over_are_told_as_passed_over(stand: Stand) ->
 
     said = explain_run(run_id)
 
-    assert states(said) == {"inbox": "succeeded", "email": "passed_over", "sms": "passed_over", "thanks": "pending"}
+    assert states(said) == {
+        "inbox": "succeeded",
+        "email": "passed_over",
+        "sms": "passed_over",
+        "thanks": "pending",
+    }
     assert why(said, "email") == "passed over: the signal 'answered' came, and the step 'thanks' followed"
 
 
@@ -186,9 +198,6 @@ def test_a_run_that_was_stopped_by_hand_says_why(stand: Stand) -> None:
 def test_a_step_that_came_out_as_the_workflow_stops_at_says_so(stand: Stand) -> None:
     run_id = waiting(stand)
     inbox = stand.now(stand.steps(run_id)["inbox"])
-    from chimeway.dispatch.outcome import conclude
-    from chimeway.models import Outcome
-
     store.write(conclude, inbox, Outcome.BOUNCED, stand.clock.now())
 
     said = explain_run(run_id)
@@ -197,6 +206,7 @@ def test_a_step_that_came_out_as_the_workflow_stops_at_says_so(stand: Stand) -> 
     assert said.summary.endswith("the step 'inbox' came out as bounced, at which it stops")
 
 
+@BOTH
 def test_a_text_that_is_written_and_approved_is_told_step_by_step(stand: Stand) -> None:
     run_id = begun(stand, Drafted)
     writing = explain_run(run_id)
@@ -206,15 +216,21 @@ def test_a_text_that_is_written_and_approved_is_told_step_by_step(stand: Stand) 
     store.write(keep_step, SECRET, stand.clock.now(), run_id=run_id, step_key="draft")
     asking = explain_run(run_id)
     assert asking.reason == "waiting_for_approval"
-    assert "it waits at the step 'check' for ever for a person to approve what the step 'draft' wrote" in asking.summary
+    assert (
+        "it waits at the step 'check' for ever for a person to approve what the step 'draft' wrote"
+        in asking.summary
+    )
     assert asking.remedy == f"`aquila workflow approve {run_id[:8]}` or `aquila workflow reject {run_id[:8]}`"
     assert states(asking) == {"draft": "written", "check": "waiting", "email": "ahead"}
 
     approve(run_id, by="bo")
     stand.progress(run_id)
     approved = explain_run(run_id)
+    assert why(approved, "check") == "its turn is over: what a model wrote was approved"
     assert states(approved) == {"draft": "written", "check": "passed", "email": "pending"}
-    assert "what a model wrote was approved: the step 'email' follows" in [one.detail for one in approved.timeline]
+    assert "what a model wrote was approved: the step 'email' follows" in [
+        one.detail for one in approved.timeline
+    ]
 
 
 def test_a_text_that_could_not_be_written_is_told(stand: Stand) -> None:
@@ -230,14 +246,18 @@ def test_a_text_that_could_not_be_written_is_told(stand: Stand) -> None:
 def test_a_writer_that_is_gone_is_told(stand: Stand) -> None:
     run_id = begun(stand, Drafted)
     carrier = store.read(
-        lambda connection: connection.execute(step_outputs.select().where(step_outputs.c.run_id == run_id)).one()
+        lambda connection: connection.execute(
+            step_outputs.select().where(step_outputs.c.run_id == run_id)
+        ).one()
     ).carrier_id
     end_job(carrier)
 
     assert "was discarded with WorkerLost" in explain_run(run_id).summary
 
 
-def test_a_workflow_of_a_newer_version_is_told_without_its_steps(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workflow_of_a_newer_version_is_told_without_its_steps(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = begun(stand)
     monkeypatch.setattr("chimeway.engine.definitions._READ", {})
     newer: list[Any] = [{"kind": "teleport", "key": "inbox"}]

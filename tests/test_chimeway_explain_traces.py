@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from chimeway_explained import SECRET, Digested, Escalating, Note, Once, Stand, Unread, a_stand, end_job, lose_job
+from chimeway_explained import (
+    SECRET,
+    Digested,
+    Escalating,
+    Note,
+    Once,
+    Stand,
+    Unread,
+    a_stand,
+    end_job,
+    lose_job,
+)
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -21,7 +32,7 @@ from chimeway.recipient_preferences import set_preference
 from chimeway.tables import fanouts
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
-pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -39,6 +50,7 @@ def chunk_carrier(event: chimeway.Event) -> str | None:
     return store.read(lambda connection: connection.execute(query).scalar())
 
 
+@BOTH
 def test_an_event_is_found_by_its_id_and_its_key_with_all_that_came_of_it(stand: Stand) -> None:
     set_preference("muted", False, channel="email")
     done = Unread.trigger(
@@ -49,7 +61,10 @@ def test_an_event_is_found_by_its_id_and_its_key_with_all_that_came_of_it(stand:
     said = trace(done.event.event_id)
 
     assert trace(idempotency_key="order-7") == said
-    assert said.summary == "'explained.unread': 4 deliveries to 2 recipients: 2 pending, 1 succeeded, 1 suppressed"
+    assert (
+        said.summary
+        == "'explained.unread': 4 deliveries to 2 recipients: 2 pending, 1 succeeded, 1 suppressed"
+    )
     assert (said.notification_count, said.unplanned_count) == (2, 0)
     assert {one.state for one in said.deliveries} == {"pending", "succeeded", "suppressed"}
     assert [entry.what for entry in said.timeline].count("delivery_planned") == 4
@@ -59,6 +74,7 @@ def test_an_event_is_found_by_its_id_and_its_key_with_all_that_came_of_it(stand:
     assert json.loads(written)["runs"] == []
 
 
+@BOTH
 def test_events_are_found_by_request_and_by_recipient_the_newest_first(stand: Stand) -> None:
     first = Note.trigger("ada", {"word": "a"}, correlation_id="request-1").event
     stand.clock.advance(seconds=1)
@@ -87,8 +103,12 @@ def test_what_is_not_there_is_not_found(stand: Stand, engine: Engine) -> None:
         assert trace(mine.event_id, session=session).statuses == {"pending": 1}
         session.rollback()
 
-    for asked in ({"event_id": "none"}, {"event_id": mine.event_id}, {"idempotency_key": "order-7", "tenant_id": "acme"}):
-        with pytest.raises(NotificationNotFound, match="no event .* rolled back"):
+    for asked in (
+        {"event_id": "none"},
+        {"event_id": mine.event_id},
+        {"idempotency_key": "order-7", "tenant_id": "acme"},
+    ):
+        with pytest.raises(NotificationNotFound, match=r"no event .* rolled back"):
             trace(**asked)
     with pytest.raises(NotificationNotFound, match="in the tenant 'acme'"):
         trace(event.event_id, tenant_id="acme")
@@ -112,6 +132,7 @@ def test_a_workflow_is_told_with_its_event(stand: Stand) -> None:
     ]
 
 
+@BOTH
 def test_recipients_that_are_not_planned_yet_are_told_with_the_reason(stand: Stand) -> None:
     waits = many()
     assert trace(waits.event_id).summary.startswith(
@@ -141,7 +162,10 @@ def test_recipients_that_are_planned_or_never_will_be_are_counted(stand: Stand) 
     said = trace(planned.event_id)
     assert said.summary == "'explained.note': 101 deliveries to 101 recipients: 101 pending"
     assert (said.statuses, len(said.deliveries)) == ({"pending": 101}, 100)
-    assert trace(taken_back.event_id).summary == "'explained.note': 101 recipients are never planned: order_withdrawn"
+    assert (
+        trace(taken_back.event_id).summary
+        == "'explained.note': 101 recipients are never planned: order_withdrawn"
+    )
 
 
 def test_an_event_without_recipients_says_so(stand: Stand) -> None:
@@ -150,6 +174,7 @@ def test_an_event_without_recipients_says_so(stand: Stand) -> None:
     assert trace(event.event_id).summary == "'explained.note': nobody was told: it had no recipients"
 
 
+@BOTH
 def test_outcomes_are_counted_by_key_and_channel(stand: Stand) -> None:
     stand.tried()
     stand.tried(PermanentFailure("no"))

@@ -15,7 +15,7 @@ from chimeway.writing_results import fail_content
 from jobs.rows import get as get_job
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
-pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -31,7 +31,10 @@ def job_of(stand: Stand, delivery_id: str) -> tuple[str, list[str]]:
     return job.actor_name, job.arguments["args"]
 
 
-@pytest.mark.parametrize("error", [TemporaryFailure("full"), PermanentFailure("forbidden"), Bounced("unknown")])
+@BOTH
+@pytest.mark.parametrize(
+    "error", [TemporaryFailure("full"), PermanentFailure("forbidden"), Bounced("unknown")]
+)
 def test_what_was_given_up_is_sent_once_more(stand: Stand, error: Exception) -> None:
     delivery_id = stand.tried(error, notifier=Once)
     assert stand.now(delivery_id).status == "cancelled"
@@ -72,7 +75,11 @@ def test_what_did_not_fail_is_not_sent_once_more(stand: Stand) -> None:
     quiet(stand, "napper")
     perform_sync(deferred)
 
-    for delivery_id, why in ((sent, "succeeded; only what failed is"), (waiting, "pending"), (deferred, "quiet hours")):
+    for delivery_id, why in (
+        (sent, "succeeded; only what failed is"),
+        (waiting, "pending"),
+        (deferred, "quiet hours"),
+    ):
         before = stand.now(delivery_id)
         with pytest.raises(ChimewayError, match=why):
             retry(delivery_id)

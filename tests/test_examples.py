@@ -16,6 +16,13 @@ from tests.project_cassettes import ROOT
 SAYS = {
     "ask": ("sky", "tokens]"),
     "conversation": ("Paris", "['system', 'user', 'assistant', 'user', 'assistant']"),
+    "mention": (
+        "[inbox of ada: Bo mentioned you in comment 1]",
+        "[ada reads it, cy does not]",
+        "-- email to user cy <cy@example.com>",
+        "by the signal 'chimeway.notification.read'",
+        "cy: workflow 'mention-escalation' for 'cy': complete",
+    ),
     "fallback": ("[gpt-4o failed, gpt-4o-mini takes over]", "Hello!"),
     "images": ("Red",),
     "shop": (

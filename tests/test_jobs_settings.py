@@ -77,3 +77,7 @@ def test_queues_are_read_as_the_command_line_writes_them() -> None:
 def test_queues_that_cannot_be_are_named(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_queues(text)
+
+
+def test_a_queue_without_a_number_has_the_limit_that_was_declared_for_it() -> None:
+    assert parse_queues("mail,llm,other=3", {"mail": 20, "other": 7}) == {"mail": 20, "llm": 10, "other": 3}

@@ -13,7 +13,7 @@ from chimeway.explain.situation import RunSituation, StepOutput, Surroundings, T
 from chimeway.models import RunState
 from chimeway.workflow import Deliver, Workflow
 from chimeway.workflow.decisions import STEP_SKIPPED
-from chimeway.workflow.steps import Step
+from chimeway.workflow.steps import WRITERS, Step
 
 
 def step_explanations(about: RunSituation, where: Surroundings) -> Sequence[StepExplanation]:
@@ -30,7 +30,7 @@ def _step(about: RunSituation, definition: Workflow, step: Step, where: Surround
         words = Words(
             reason=delivery.delivery.status.value, sentence=delivery_words(delivery, where).sentence
         )
-    elif output is not None:
+    elif output is not None and isinstance(step, WRITERS):
         words = _text(output, where)
     else:
         words = _without_a_row(about, definition, step, where)
@@ -84,7 +84,16 @@ def _without_a_row(about: RunSituation, definition: Workflow, step: Step, where:
 def _entered(about: RunSituation, step: Step, where: Surroundings) -> Words:
     run = about.run
     if run.current_step_key != step.key or run.state in {RunState.COMPLETED, RunState.STOPPED}:
-        return Words(reason="passed", sentence="its turn is over")
+        left = next(
+            (
+                one
+                for one in about.transitions
+                if (one.context or {}).get("from") == step.key and cause_words(one)
+            ),
+            None,
+        )
+        why = f": {cause_words(left)}" if left is not None else ""
+        return Words(reason="passed", sentence=f"its turn is over{why}")
     if run.state is RunState.WAITING:
         return Words(reason="waiting", sentence=waits_for(about, where))
     return Words(reason="active", sentence="it is its turn")

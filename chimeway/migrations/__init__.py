@@ -4,4 +4,4 @@ from pathlib import Path
 
 from jobs.migrate import Track
 
-TRACK = Track(name="notifications", head="chimeway_0001", folder=Path(__file__).parent / "versions")  # noqa: RUF067 - the entry point names it
+TRACK = Track(name="notifications", head="chimeway_0002", folder=Path(__file__).parent / "versions")  # noqa: RUF067 - the entry point names it

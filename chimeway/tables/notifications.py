@@ -84,8 +84,8 @@ notifications = Table(
     Column("archived_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("event_id", "recipient_identity"),
-    Index(None, "tenant_id", "recipient_identity", "inbox_at"),
-    Index(None, "tenant_id", "recipient_identity", "created_at"),
+    Index("ix_chimeway_notifications_inbox", "tenant_id", "recipient_identity", "inbox_at"),
+    Index("ix_chimeway_notifications_recipient", "tenant_id", "recipient_identity", "created_at"),
 )
 
 deliveries = Table(
@@ -141,7 +141,7 @@ deliveries = Table(
     ),
     Index(None, "event_id"),
     Index(None, "run_id"),
-    Index(None, "tenant_id", "recipient_identity", "channel", "created_at"),
+    Index("ix_chimeway_deliveries_recipient", "tenant_id", "recipient_identity", "channel", "created_at"),
     Index(None, "digest_bucket_id"),
     Index(None, "provider_message_id"),
     Index(None, "created_at"),

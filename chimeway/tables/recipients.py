@@ -68,7 +68,13 @@ digest_buckets = Table(
     # The delivery that carries the digest.
     id_column("delivery_id"),
     UniqueConstraint(
-        "tenant_id", "recipient_identity", "notification_key", "channel", "group_key", "window_start"
+        "tenant_id",
+        "recipient_identity",
+        "notification_key",
+        "channel",
+        "group_key",
+        "window_start",
+        name="uq_chimeway_digest_buckets_window",
     ),
     Index(
         "ix_chimeway_digest_buckets_due",

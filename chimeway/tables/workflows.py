@@ -19,7 +19,7 @@ definitions = Table(
     Column("workflow_version", Integer, nullable=False),
     json_column("steps", nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    UniqueConstraint("workflow_key", "workflow_version"),
+    UniqueConstraint("workflow_key", "workflow_version", name="uq_chimeway_workflow_definitions_version"),
 )
 
 runs = Table(
@@ -119,7 +119,7 @@ signals = Table(
     # What came of it: `{"runs": {run_id: reason}}`.
     json_column("result"),
     UniqueConstraint("tenant_id", "dedup_key"),
-    Index(None, "tenant_id", "actor_id", "event_name", "occurred_at"),
+    Index("ix_chimeway_signals_actor", "tenant_id", "actor_id", "event_name", "occurred_at"),
     Index(
         "ix_chimeway_signals_unprocessed",
         "occurred_at",

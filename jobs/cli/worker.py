@@ -17,7 +17,7 @@ from jobs.cli.log_format import LogFormat, LogLevel, set_up_logging
 from jobs.cli.metrics_port import open_metrics
 from jobs.cli.quiet import Quiet
 from jobs.processes import INDEX, Processes
-from jobs.registry import actors
+from jobs.registry import actors, declared_limits
 from jobs.serving import serve
 from jobs.settings import parse_queues
 from jobs.worker import Worker
@@ -79,7 +79,7 @@ def worker(
     logging.getLogger("jobs").addFilter(Quiet())
     import_actors(modules or [])
     override(lease=lease, grace=grace)
-    served = parse_queues(queues) if queues else None
+    served = parse_queues(queues, declared_limits()) if queues else None
     for doubt in _doubts(lease, served):
         voice.warn(doubt)
     database = runtime().database() if metrics_port is not None else None
