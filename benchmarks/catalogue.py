@@ -12,6 +12,7 @@ from benchmarks import (
     crowd,
     imports,
     live,
+    notify,
     queues,
     steady,
     storm,
@@ -20,7 +21,7 @@ from benchmarks.promises import crashes, handover, limits, readers
 
 _CLIENTS = (burst, steady, crowd, storm, ask, imports)
 # `live` comes last: it pins processes to cores.
-_JOBS = (queues, limits, handover, crashes, readers, live)
+_JOBS = (queues, limits, handover, crashes, readers, notify, live)
 _CASSETTES = (cassette_replay, cassette_record, cassette_pace, cassette_load)
 
 SCENARIOS = {

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 
 from aquila.errors import ConfigError
 from chimeway.cancelling_scope import Scope, check_there, read_scope
-from chimeway.dispatch.outcome import conclude
+from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
 from chimeway.engine.ending import cancel_run
 from chimeway.models import Delivery, DeliveryStatus, Outcome, RunState
 from chimeway.rows import as_record, in_parts
@@ -28,7 +28,6 @@ BATCH = 100
 #: Characters of a reason that every row keeps.
 LONGEST_REASON = 100
 #: What a delivery says that was being sent when it was cancelled.
-CANCEL_REQUESTED = "cancel_requested"
 _OPEN = (DeliveryStatus.PENDING.value, DeliveryStatus.FAILED.value)
 _RUNNING = (RunState.ACTIVE.value, RunState.WAITING.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from chimeway.content import Content
@@ -16,8 +17,12 @@ MOST_ATTEMPTS = 100
 LONGEST_CATEGORY = 100
 
 
-def check_notifier(cls: Any) -> None:
+def check_notifier(cls: Any, reserved: Collection[str] = ()) -> None:
     """Check a notifier's declaration.
+
+    Args:
+        cls: The class.
+        reserved: Names of its base, which no channel and no step may have.
 
     Raises:
         NotifierInvalid: Something cannot be used; it is named, with the remedy.
@@ -37,6 +42,11 @@ def check_notifier(cls: Any) -> None:
         isinstance(cls.category, str) and 0 < len(cls.category) <= LONGEST_CATEGORY
     ):
         raise NotifierInvalid(f"{name}.category={cls.category!r} is a text of 1 to 100 characters, or None")
+    for place in _places_of_all(cls):
+        if place in reserved:
+            raise NotifierInvalid(
+                f"{name}: a channel or step cannot be called {place!r}, which a notifier has another use for"
+            )
     for place, attribute in places_of(cls).items():
         content = getattr(cls, attribute, None)
         if not (callable(content) or isinstance(content, Content | str)):
@@ -60,6 +70,13 @@ def places_of(cls: Any) -> dict[str, str]:
         own = hasattr(cls, step.key) or not isinstance(step, Deliver)
         places[step.key] = step.key if own else step.channel
     return places
+
+
+def _places_of_all(cls: Any) -> list[str]:
+    """Give the names of all channels and steps."""
+    if cls.workflow is None:
+        return list(cls.channels)
+    return [name for step in cls.workflow.steps for name in (step.key, getattr(step, "channel", step.key))]
 
 
 def _check_number(name: str, what: str, value: Any, *, most: int | None) -> None:

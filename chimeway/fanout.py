@@ -10,8 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from chimeway import carriers
 from chimeway.errors import ChimewayError, NotifierInvalid
-from chimeway.models import Delivery, Event, Notification
-from chimeway.notifying import Notified, add_notifications
+from chimeway.models import Event
+from chimeway.notifying import Notified, Told, add_notifications
 from chimeway.recipient import Recipient
 from chimeway.registry import notifiers
 from chimeway.rendering import render
@@ -62,9 +62,7 @@ def store_chunks(
     return [Chunk(event.event_id, number) for number in range(len(parts))]
 
 
-def plan_chunk(
-    connection: Connection, chunk: Chunk, now: datetime
-) -> tuple[list[Notification], list[Delivery]]:
+def plan_chunk(connection: Connection, chunk: Chunk, now: datetime) -> Told:
     """Plan the recipients of one row; nothing if they are planned.
 
     Raises:
@@ -73,7 +71,7 @@ def plan_chunk(
     which = (fanouts.c.event_id == chunk.event_id) & (fanouts.c.chunk == chunk.chunk)
     unplanned = which & fanouts.c.planned_at.is_(None)
     if connection.execute(update(fanouts).where(unplanned).values(planned_at=now, error=None)).rowcount != 1:
-        return [], []
+        return Told()
     stored = connection.execute(select(fanouts.c.recipients).where(which)).scalar_one()
     event = get_event(connection, chunk.event_id)
     declared = notifiers().get(event.notification_key)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from chimeway.content import Content
 from chimeway.delivery_content import declared_content
-from chimeway.dispatch.recording import IN_APP
+from chimeway.dispatch.outcome import IN_APP
 from chimeway.models import Delivery, DeliveryStatus, Notification
 from chimeway.rows import as_record, in_parts
 from chimeway.tables import deliveries, step_outputs

@@ -67,7 +67,7 @@ class Notifier:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.notification_key:
-            check_notifier(cls)
+            check_notifier(cls, reserved=dir(Notifier))
             register(cls.notification_key, cls)
 
     def recipients(self, recipient: Any, params: Mapping[str, Any]) -> Iterable[Recipient]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from chimeway.engine.starting import start_runs
-from chimeway.models import Delivery, Event, Notification
+from chimeway.models import Delivery, Event, Notification, WorkflowRun
 from chimeway.planning import PlanOptions, Wanted, plan_deliveries
 from chimeway.rendering import Rendered
 from chimeway.rows import as_record, in_parts
@@ -30,12 +30,19 @@ class Notified:
     workflow: Workflow | None
 
 
-def add_notifications(
-    connection: Connection, said: Notified, now: datetime
-) -> tuple[list[Notification], list[Delivery]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was added for the recipients of an event, in their order."""
+
+    notifications: Sequence[Notification] = ()
+    deliveries: Sequence[Delivery] = ()
+    runs: Sequence[WorkflowRun] = ()
+
+
+def add_notifications(connection: Connection, said: Notified, now: datetime) -> Told:
     """Add a notification for each recipient, and plan each channel's delivery, or only the workflow's first step."""
     if not said.rendered:
-        return [], []
+        return Told()
     added = [_notification(said.event, one, now) for one in said.rendered]
     rows = [_row(one) for one in added]
     connection.execute(insert_into(connection, notifications).on_conflict_do_nothing(), rows)
@@ -51,15 +58,15 @@ def add_notifications(
             for one in added
             for channel in said.channels
         ]
-        return added, plan_deliveries(connection, wanted, now)
-    start_runs(
+        return Told(notifications=added, deliveries=plan_deliveries(connection, wanted, now))
+    started = start_runs(
         connection,
         event=said.event,
         notifications=added,
         workflow=said.workflow,
         now=now,
     )
-    return added, _planned(connection, added)
+    return Told(notifications=added, deliveries=_planned(connection, added), runs=started)
 
 
 def _notification(event: Event, rendered: Rendered, now: datetime) -> Notification:
@@ -100,4 +107,5 @@ def _planned(connection: Connection, added: Sequence[Notification]) -> list[Deli
             select(deliveries).where(deliveries.c.notification_id.in_(ids)).order_by(deliveries.c.created_at)
         )
         found += [as_record(Delivery, row) for row in connection.execute(query).mappings()]
-    return found
+    place = {one.notification_id: number for number, one in enumerate(added)}
+    return sorted(found, key=lambda one: place[one.notification_id])

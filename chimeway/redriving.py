@@ -59,6 +59,7 @@ def redrive_deliveries(
         else (
             or_(
                 deliveries.c.carrier_id.is_not(None),
+                deliveries.c.status != "pending",
                 deliveries.c.updated_at < now - timedelta(seconds=OWN_TIME),
             ),
         )

@@ -127,10 +127,16 @@ def attempts_of(connection: Connection, delivery_id: str) -> list[Attempt]:
 
 
 def deliveries_of_event(connection: Connection, event_id: str) -> list[Delivery]:
-    """Read the deliveries of an event, the oldest first."""
+    """Read the deliveries of an event, by recipient and then in the order in which they were planned."""
     query = select(deliveries).where(deliveries.c.event_id == event_id)
-    ordered = query.order_by(deliveries.c.created_at, deliveries.c.id)
+    ordered = query.order_by(deliveries.c.recipient_identity, deliveries.c.created_at, deliveries.c.channel)
     return [as_record(Delivery, row) for row in connection.execute(ordered).mappings()]
+
+
+def runs_of_event(connection: Connection, event_id: str) -> list[WorkflowRun]:
+    """Read the workflow runs of an event, by recipient."""
+    query = select(runs).where(runs.c.event_id == event_id).order_by(runs.c.recipient_identity)
+    return [as_record(WorkflowRun, row) for row in connection.execute(query).mappings()]
 
 
 def notifications_of_event(connection: Connection, event_id: str) -> list[Notification]:

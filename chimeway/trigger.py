@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from chimeway.dispatch.here import Work, adeliver_here, deliver_after, deliver_here
 from chimeway.fanout import AT_ONCE, store_chunks
-from chimeway.models import Delivery, Event, Notification
+from chimeway.models import Delivery, Event, Notification, WorkflowRun
 from chimeway.notifying import Notified, add_notifications
 from chimeway.planning import PlanOptions, delivering_here
 from chimeway.recipient import Recipient
 from chimeway.redriving import redrive
 from chimeway.rendering import Rendered
-from chimeway.rows import as_record, deliveries_of_event, notifications_of_event
+from chimeway.rows import as_record, deliveries_of_event, notifications_of_event, runs_of_event
 from chimeway.settings import settings
 from chimeway.store import aread, atransact, read, transact
 from chimeway.tables import events
@@ -38,6 +38,8 @@ class Triggered:
     notifications: Sequence[Notification]
     #: What was planned. Without a session the synchronous dispatcher has sent it by now, and this is how that came out.
     deliveries: Sequence[Delivery]
+    #: The runs of the workflow, if there is one.
+    runs: Sequence[WorkflowRun] = ()
     #: Recipients in all; for a duplicate those of the notifications that are there.
     recipient_count: int
     #: Whether an earlier trigger had the idempotency key; then nothing was added, and the rest is that trigger's.
@@ -145,9 +147,13 @@ def _add(connection: Connection, order: Order, now: datetime, *, here: bool) -> 
         options=order.options,
         workflow=order.workflow,
     )
-    added, planned = add_notifications(connection, said, now)
+    told = add_notifications(connection, said, now)
     return Triggered(
-        event=event, notifications=added, deliveries=planned, recipient_count=len(order.recipients)
+        event=event,
+        notifications=told.notifications,
+        deliveries=told.deliveries,
+        runs=told.runs,
+        recipient_count=len(order.recipients),
     ), []
 
 
@@ -172,7 +178,12 @@ def _duplicate(
     known = notifications_of_event(connection, found.event_id)
     planned = deliveries_of_event(connection, found.event_id)
     return Triggered(
-        event=found, notifications=known, deliveries=planned, recipient_count=len(known), duplicate=True
+        event=found,
+        notifications=known,
+        deliveries=planned,
+        runs=runs_of_event(connection, found.event_id),
+        recipient_count=len(known),
+        duplicate=True,
     ), work
 
 
@@ -180,4 +191,9 @@ def _fresh(connection: Connection, triggered: Triggered) -> Triggered:
     """Give it with its deliveries as they are now."""
     if not triggered.notifications:
         return triggered
-    return replace(triggered, deliveries=deliveries_of_event(connection, triggered.event.event_id))
+    event_id = triggered.event.event_id
+    return replace(
+        triggered,
+        deliveries=deliveries_of_event(connection, event_id),
+        runs=runs_of_event(connection, event_id) if triggered.runs else (),
+    )

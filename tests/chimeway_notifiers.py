@@ -13,6 +13,7 @@ from typing import Any
 
 import chimeway
 from chimeway.clock import SystemClock
+from chimeway.dispatch.here import finish
 from chimeway.message import OutgoingMessage, Receipt
 from chimeway.settings import ChimewaySettings, install_settings, settings
 
@@ -102,6 +103,8 @@ def told(**options: Any) -> Iterator[ChimewaySettings]:
         chimeway.configure(**options)
         yield settings()
     finally:
+        # Before its database is closed.
+        finish()
         install_settings(before)
 
 

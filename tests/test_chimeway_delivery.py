@@ -295,3 +295,25 @@ def test_a_workflow_plans_one_step_at_a_time_and_the_same_channel_twice(
     assert sweep().waits == 1
 
     assert [message.content.subject for message in email.sent] == ["Bo mentioned you", "Bo still waits"]
+
+
+def test_what_is_cancelled_while_it_is_sent_is_not_sent_again(queued: None, email: Recorder, clock: MovedClock) -> None:
+    email.errors = [TemporaryFailure("full")]
+    delivery = sent()
+    email.hook = lambda _message: chimeway.cancel(delivery_id=delivery.delivery_id, reason="no_longer")
+
+    assert perform_sync(delivery.delivery_id) == "cancelled"
+    assert (now(delivery).status, now(delivery).reason) == ("cancelled", "no_longer")
+
+
+def test_what_is_cancelled_while_its_worker_dies_is_not_sent_again(
+    queued: None, email: Recorder, clock: MovedClock
+) -> None:
+    delivery = sent()
+    assert isinstance(store.write(claim, delivery.delivery_id, clock.now(), lease=lease), Claim)
+    chimeway.cancel(delivery_id=delivery.delivery_id, reason="no_longer")
+    clock.advance(minutes=5)
+
+    assert isinstance(perform_sync(delivery.delivery_id), NotClaimed)
+    assert (now(delivery).status, now(delivery).reason) == ("cancelled", "no_longer")
+    assert not email.calls

@@ -125,7 +125,7 @@ def its_own_process_has_not_got_to_it(stand: Stand) -> str:
     return stand.left_by_its_process()
 
 
-@case("pending", "left_by_its_process", "has not delivered it; the next sweep gives it to another job")
+@case("pending", "left_by_its_process", "has not delivered it; the next sweep has it sent")
 def its_own_process_is_gone(stand: Stand) -> str:
     delivery_id = stand.left_by_its_process()
     stand.clock.advance(minutes=2)
@@ -395,7 +395,12 @@ def its_text_is_written(stand: Stand) -> str:
     return delivery_id
 
 
-@case("cancelled", "content_failed", "no text could be written for it", remedy="aquila notify retry")
+@case(
+    "cancelled",
+    "content_failed",
+    "no text could be written for it: the model is away",
+    remedy="aquila notify retry",
+)
 def no_text_could_be_written(stand: Stand) -> str:
     delivery_id = stand.sent(Written)
     assert store.write(fail_content, "the model is away", stand.clock.now(), delivery_id=delivery_id)
@@ -421,10 +426,21 @@ def its_run_is_stopped(stand: Stand) -> str:
     return delivery_id
 
 
+@case(
+    "pending",
+    "no_worker",
+    "has not delivered it, and the sweep that takes it up does not run",
+    remedy="or call chimeway.sweep()",
+)
+def its_own_process_is_gone_and_nobody_sweeps(stand: Stand) -> str:
+    return its_own_process_is_gone(stand)
+
+
 #: States that look otherwise with workers that serve the queues, and those that need another company.
 WITHOUT_WORKERS = {
     no_worker_runs,
     its_job_is_gone_and_nobody_sweeps,
+    its_own_process_is_gone_and_nobody_sweeps,
     it_is_tried_again_but_nobody_is_there,
 }
 

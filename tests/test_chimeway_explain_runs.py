@@ -16,7 +16,13 @@ from chimeway.dispatch.outcome import conclude
 from chimeway.dispatch.performing import perform_sync
 from chimeway.engine.router import route_signal
 from chimeway.errors import NotificationNotFound, PermanentFailure
-from chimeway.explain import Explanation, aexplain_run, explain_run
+from chimeway.explain import (
+    Explanation,
+    aexplain_notification,
+    aexplain_run,
+    explain_notification,
+    explain_run,
+)
 from chimeway.inbox_marks import mark_read
 from chimeway.models import Outcome
 from chimeway.tables import definitions, step_outputs
@@ -97,12 +103,13 @@ def test_a_wait_that_nobody_will_end_says_so(place: None) -> None:
 
     assert early.reason == "waiting_for_step_progression"
     assert early.summary.endswith("as it is, no worker serves this database")
-    assert early.remedy == "start one with `aquila worker MODULE`"
+    assert early.remedy == late.remedy
     assert late.reason == "no_worker"
     assert "which is over, and the step 'email' follows: it was due at" in late.summary
-    assert late.remedy == "start one with `aquila worker MODULE`"
+    assert late.remedy is not None
+    assert late.remedy.startswith("start one with `aquila worker MODULE`, or call chimeway.sweep()")
     assert served.reason == "wait_due"
-    assert served.summary.endswith("the next sweep gives it to another job")
+    assert served.summary.endswith("the next sweep moves it on")
 
 
 @BOTH
@@ -278,3 +285,16 @@ async def test_another_tenants_run_is_not_found(stand: Stand) -> None:
         await aexplain_run(run_id, "acme")
     with pytest.raises(NotificationNotFound, match="rolled back"):
         explain_run("none")
+
+
+async def test_a_notification_is_told_with_its_run_and_its_deliveries(stand: Stand) -> None:
+    run_id = stand.escalated("ada")
+    notification_id = stand.notification_of(run_id)
+
+    said = explain_notification(notification_id, "default")
+
+    by_step = stand.steps(run_id)
+    assert [one.explained_id for one in said] == [run_id, by_step["inbox"], by_step["email"]]
+    assert await aexplain_notification(notification_id) == said
+    with pytest.raises(NotificationNotFound, match="no notification"):
+        explain_notification(notification_id, "acme")

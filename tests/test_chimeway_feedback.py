@@ -485,10 +485,20 @@ def test_a_row_that_lost_its_job_is_given_another(posting: None, clock: MovedClo
     (row_id,) = post(clock, {"delivery_id": a_delivery().delivery_id, "kind": "bounced"})
     store.write(lambda c: c.execute(update(feedback).values(carrier_id="gone")))
 
-    chimeway.sweep()
+    chimeway.configure(dispatcher="dramatiq")
+    assert chimeway.sweep().feedback == 1
 
     row = store.read(lambda c: c.execute(select(feedback).where(feedback.c.id == row_id)).one())
     assert store.read(count, job_rows, job_rows.c.id == row.carrier_id) == 1
+
+
+def test_the_sweep_of_a_process_that_delivers_itself_takes_news_in(posting: None, clock: MovedClock) -> None:
+    delivery = a_delivery()
+    post(clock, {"delivery_id": delivery.delivery_id, "kind": "bounced"})
+
+    assert chimeway.sweep().feedback == 1
+
+    assert state(delivery) == ("cancelled", "bounced")
 
 
 def test_patience_is_longer_than_an_attempt_may_take(posting: None) -> None:

@@ -304,3 +304,9 @@ def test_the_fixture_and_the_marker(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
 
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=5)
+
+
+def test_the_plugin_imports_next_to_nothing(pytester: pytest.Pytester) -> None:
+    code = "import sys, chimeway.testing.plugin; print([m for m in ('sqlalchemy', 'dramatiq', 'redis') if m in sys.modules])"
+
+    assert pytester.runpython(pytester.makepyfile(code)).outlines == ["[]"]

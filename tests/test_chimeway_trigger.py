@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio.to_thread
 import pytest
 from chimeway_notifiers import Both, Mention, MovedClock, Recorder, Welcome
+from job_workers import until, working
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -14,6 +16,8 @@ import chimeway
 import jobs
 from chimeway import store
 from chimeway.errors import NotifierInvalid, TemporaryFailure
+from chimeway.fanout import Chunk, plan_chunk
+from chimeway.registry import _NOTIFIERS
 from chimeway.rows import attempts_of, get_delivery
 from chimeway.tables import deliveries, events, notifications, runs
 from jobs.tables import jobs as job_rows
@@ -258,3 +262,58 @@ def test_a_missing_parameter_is_named_and_nothing_is_stored(queued: None) -> Non
         Welcome.trigger("1", {})
 
     assert counts()[0] == 0
+
+
+def test_of_two_triggers_with_one_key_at_the_same_time_one_adds_and_the_other_finds(
+    queued: None, engine: Engine
+) -> None:
+    both = threading.Barrier(2)
+
+    def trigger(_number: int) -> chimeway.Triggered:
+        with Session(engine) as session:
+            both.wait()
+            done = Welcome.trigger("1", {"name": "A"}, idempotency_key="k", session=session)
+            session.commit()
+            return done
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(trigger, range(2)))
+
+    assert sorted(one.duplicate for one in found) == [False, True]
+    assert len({one.event.event_id for one in found}) == 1
+    assert counts() == [1, 1, 1, 0, 1]
+
+
+async def test_jobs_plan_the_parts_of_an_event_of_many_and_each_recipient_is_reached_once(
+    queued: None, email: Recorder
+) -> None:
+    done = await Welcome.atrigger([str(number) for number in range(520)], {"name": "all"})
+    assert counts()[1:3] == [0, 0]
+    assert counts()[4] == 2
+
+    async with working():
+        await until(lambda: len(email.sent) == 520, within=50)
+    assert done.recipient_count == 520
+    assert set(email.calls.values()) == {1}
+
+
+def test_a_worker_that_does_not_know_the_notifier_says_so_and_the_sweep_asks_again(
+    queued: None, clock: MovedClock
+) -> None:
+    done = Welcome.trigger([str(number) for number in range(101)], {"name": "all"})
+    part = Chunk(done.event.event_id, 0)
+    known = _NOTIFIERS.pop("test.welcome")
+    with pytest.raises(NotifierInvalid, match="aquila worker MODULE"):
+        store.write(plan_chunk, part, clock.now())
+    _NOTIFIERS["test.welcome"] = known
+
+    assert counts()[1] == 0
+    assert len(store.write(plan_chunk, part, clock.now()).notifications) == 101
+    assert not store.write(plan_chunk, part, clock.now()).notifications
+
+
+def test_a_trigger_without_recipients_tells_nobody(sync: None) -> None:
+    done = Welcome.trigger([], {"name": "A"})
+
+    assert (done.recipient_count, list(done.notifications), list(done.deliveries)) == (0, [], [])
+    assert counts()[:3] == [1, 0, 0]

@@ -44,7 +44,7 @@ class Place:
             BrokenClientError: It does not get ready.
         """
         log = self.folder / f"worker-{next(self._numbers)}.log"
-        command = [sys.executable, "-m", "aquila.cli", "worker", ACTORS, "--queues", queues]
+        command = [sys.executable, "-m", "aquila.cli", "worker", self.actors.__name__, "--queues", queues]
         process = start([*command, "--lease", str(lease), "--grace", "0.5"], log)
         self._workers.append(process)
         with anyio.move_on_after(READY_WITHIN):
@@ -94,12 +94,13 @@ class Place:
 
 
 @contextmanager
-def place(client: str, url: str) -> Iterator[Place]:
+def place(client: str, url: str, actors: str = ACTORS) -> Iterator[Place]:
     """Open a place, with this process's jobs in it.
 
     Args:
         client: Where the rows are: `ON_POSTGRESQL`, anything else is SQLite.
         url: The server that streams.
+        actors: The module that the workers run.
 
     Yields:
         The place.
@@ -111,7 +112,7 @@ def place(client: str, url: str) -> Iterator[Place]:
             os.environ["AQUILA_DATABASE_URL"] = os.environ[POSTGRES]
             upgrade(Database(sync_url(os.environ[POSTGRES])))
         # They read the environment.
-        opened = Place(folder, import_module(ACTORS))
+        opened = Place(folder, import_module(actors))
         try:
             yield opened
         finally:

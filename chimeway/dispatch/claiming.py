@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from chimeway.delivery_content import content_of
-from chimeway.dispatch.outcome import conclude
+from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
 from chimeway.message import OutgoingMessage
 from chimeway.models import Delivery, DeliveryStatus, Orchestration, Outcome
 from chimeway.planning import hand_to_carrier
@@ -63,12 +63,8 @@ def claim(
     seen = as_record(Delivery, row)
     if (why := _why_not(seen, now)) is not None:
         return why
-    if seen.status is DeliveryStatus.DISPATCHED:
-        _record_lost(connection, seen, now)
-        if seen.attempt_count >= seen.max_attempts:
-            facts: dict[str, Any] = {"attempts": seen.attempt_count, "error_class": "lease_expired"}
-            conclude(connection, seen, Outcome.RETRIES_EXHAUSTED, now, **facts)
-            return NotClaimed(reason="retries_exhausted")
+    if seen.status is DeliveryStatus.DISPATCHED and (over := _take_over(connection, seen, now)) is not None:
+        return over
     decision = decide_one(connection, seen, now)
     if isinstance(decision, Suppress):
         conclude(connection, seen, Outcome.SUPPRESSED, now, reason=decision.reason, **decision.context)
@@ -92,6 +88,20 @@ def _why_not(seen: Delivery, now: datetime) -> NotClaimed | None:
     if seen.status is DeliveryStatus.DISPATCHED and seen.lease_until and seen.lease_until >= now:
         return NotClaimed(reason="dispatched", again_at=seen.lease_until)
     return None
+
+
+def _take_over(connection: Connection, seen: Delivery, now: datetime) -> NotClaimed | None:
+    """Go on with a delivery whose worker is gone; give why there is nothing to go on with."""
+    _record_lost(connection, seen, now)
+    if seen.reason == CANCEL_REQUESTED:
+        asked = str((seen.reason_context or {}).get("reason") or Outcome.CANCELLED)
+        conclude(connection, seen, Outcome.CANCELLED, now, reason=asked)
+        return NotClaimed(reason=Outcome.CANCELLED.value)
+    if seen.attempt_count < seen.max_attempts:
+        return None
+    facts: dict[str, Any] = {"attempts": seen.attempt_count, "error_class": "lease_expired"}
+    conclude(connection, seen, Outcome.RETRIES_EXHAUSTED, now, **facts)
+    return NotClaimed(reason=Outcome.RETRIES_EXHAUSTED.value)
 
 
 def _record_lost(connection: Connection, seen: Delivery, now: datetime) -> None:

@@ -21,6 +21,7 @@ from chimeway.dispatch.performing import perform, perform_sync
 from chimeway.fanout import Chunk, plan_chunk
 from chimeway.planning import delivering_here
 from chimeway.settings import settings
+from jobs.broker import before_close
 from jobs.commit_watch import CommitWatch
 
 logger = logging.getLogger("chimeway")
@@ -81,6 +82,14 @@ class _Pending:
 _PENDING: WeakKeyDictionary[Session, _Pending] = WeakKeyDictionary()
 #: For connections, and for sessions within a transaction that somebody else ends.
 _WATCH: CommitWatch[Work] = CommitWatch(deliver_here, name="chimeway-dispatcher")
+
+
+def finish() -> None:
+    """Wait until what connections have committed is delivered. The process does so at its end by itself."""
+    _WATCH.close()
+
+
+before_close(finish)
 
 
 def _begin_anew() -> None:

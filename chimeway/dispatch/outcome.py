@@ -10,8 +10,12 @@ from sqlalchemy import Connection, update
 
 from chimeway.engine.progress import progress_run
 from chimeway.models import Delivery, DeliveryStatus, Outcome
-from chimeway.tables import deliveries
+from chimeway.tables import deliveries, notifications
 
+#: The reason of a delivery that was to be cancelled while it was being sent; its context has the word for why.
+CANCEL_REQUESTED = "cancel_requested"
+#: The channel whose deliveries are shown to the recipient by `chimeway.inbox`.
+IN_APP = "in_app"
 #: The status in which each outcome leaves the row.
 STATUS = {
     Outcome.DELIVERED: DeliveryStatus.SUCCEEDED,
@@ -63,6 +67,14 @@ def conclude(
     )
     if changed.rowcount != 1:
         return False
+    if outcome is Outcome.DELIVERED and seen.channel == IN_APP:
+        _show(connection, seen.notification_id, now)
     if seen.run_id is not None:
         progress_run(connection, seen.run_id, now)
     return True
+
+
+def _show(connection: Connection, notification_id: str, now: datetime) -> None:
+    """Let the recipient's inbox have it."""
+    unseen = (notifications.c.id == notification_id) & notifications.c.inbox_at.is_(None)
+    connection.execute(update(notifications).where(unseen).values(inbox_at=now))

@@ -6,23 +6,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from chimeway.adapters.failover import Handed
 from chimeway.backoff import next_attempt
 from chimeway.dispatch.claiming import Claim
-from chimeway.dispatch.outcome import conclude
+from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
 from chimeway.engine.progress import progress_run
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure
 from chimeway.models import DeliveryStatus, Outcome
 from chimeway.planning import hand_to_carrier
 from chimeway.privacy import redacted_response
 from chimeway.settings import LONGEST_BACKOFF, settings
-from chimeway.tables import attempts, deliveries, notifications
+from chimeway.tables import attempts, deliveries
 from jobs.credentials import redacted
 
-#: The channel whose deliveries are shown to the recipient by `chimeway.inbox`.
-IN_APP = "in_app"
 #: Characters of an error that a row keeps.
 ERROR_LENGTH = 1000
 
@@ -47,8 +45,10 @@ def record(
     }
     if outcome is not Outcome.TEMPORARY_FAILURE:
         moved = conclude(connection, claim.delivery, outcome, now, where=mine, columns=known, **_why(handed))
-        if moved and outcome is Outcome.DELIVERED and claim.delivery.channel == IN_APP:
-            _show(connection, claim.delivery.notification_id, now)
+    elif (why := _cancelled(connection, claim)) is not None:
+        moved = conclude(
+            connection, claim.delivery, Outcome.CANCELLED, now, reason=why, where=mine, columns=known
+        )
     elif claim.attempt >= claim.delivery.max_attempts:
         outcome = Outcome.RETRIES_EXHAUSTED
         facts = {"attempts": claim.attempt, **_why(handed)}
@@ -109,10 +109,14 @@ def _fail_for_now(
     return True
 
 
-def _show(connection: Connection, notification_id: str, now: datetime) -> None:
-    """Let the recipient's inbox have it."""
-    unseen = (notifications.c.id == notification_id) & notifications.c.inbox_at.is_(None)
-    connection.execute(update(notifications).where(unseen).values(inbox_at=now))
+def _cancelled(connection: Connection, claim: Claim) -> str | None:
+    """Give the word for why the delivery was to be cancelled while it was being sent; None if it was not."""
+    mine = (deliveries.c.id == claim.delivery.delivery_id, deliveries.c.claim_token == claim.token)
+    query = select(deliveries.c.reason, deliveries.c.reason_context).where(*mine).with_for_update()
+    row = connection.execute(query).first()
+    if row is None or row.reason != CANCEL_REQUESTED:
+        return None
+    return str((row.reason_context or {}).get("reason") or Outcome.CANCELLED)
 
 
 def _add_attempt(

@@ -24,7 +24,12 @@ def due_delivery(about: DeliverySituation, where: Surroundings) -> Words:
             f"from {where.time(until)} on the sweep takes it up"
         )
         return Words(reason="with_its_process", sentence=said)
-    return by_the_sweep("left_by_its_process", "the process that triggered it has not delivered it", where)
+    return by_the_sweep(
+        "left_by_its_process",
+        "the process that triggered it has not delivered it",
+        where.sweeping_itself,
+        does="has it sent",
+    )
 
 
 def due_work(carrier: Carrier | None, hold: Hold | None, where: Surroundings) -> Words:
@@ -36,12 +41,12 @@ def due_work(carrier: Carrier | None, hold: Hold | None, where: Surroundings) ->
         where: Who is there.
     """
     if carrier is None:
-        return by_the_sweep("carrier_missing", "its job is gone", where)
+        return by_the_sweep("carrier_missing", "its job is gone", where.sweeping)
     named = f"its job {carrier.job.job_id[:SHORT]}"
     if carrier.ended:
         failed = f" with {carrier.failure}" if carrier.failure else ""
         return by_the_sweep(
-            "carrier_ended", f"{named} was {carrier.job.state}{failed} and left it undone", where
+            "carrier_ended", f"{named} was {carrier.job.state}{failed} and left it undone", where.sweeping
         )
     if carrier.runs:
         return Words(reason="carrier_running", sentence=f"{named} runs at this moment")
@@ -56,11 +61,19 @@ def due_work(carrier: Carrier | None, hold: Hold | None, where: Surroundings) ->
     )
 
 
-def by_the_sweep(reason: str, sentence: str, where: Surroundings) -> Words:
-    """Say that the sweep takes something up, or that nobody sweeps."""
-    hold = where.sweeping
+def by_the_sweep(
+    reason: str, sentence: str, hold: Hold | None, *, does: str = "gives it to another job"
+) -> Words:
+    """Say that the sweep takes something up, or why nobody sweeps.
+
+    Args:
+        reason: The word for what is to be taken up.
+        sentence: What that is.
+        hold: Why nobody sweeps.
+        does: What the sweep does with it.
+    """
     if hold is None:
-        return Words(reason=reason, sentence=f"{sentence}; the next sweep gives it to another job")
+        return Words(reason=reason, sentence=f"{sentence}; the next sweep {does}")
     return Words(
         reason=hold.reason,
         sentence=f"{sentence}, and the sweep that takes it up does not run: {hold.sentence}",

@@ -72,7 +72,9 @@ def _permanent(about: DeliverySituation, where: Surroundings) -> Words:
     delivery = about.delivery
     moment = where.time(delivery.terminal_at or delivery.updated_at)
     if delivery.reason == "content_failed":
-        said = f"given up at {moment}: no text could be written for it"
+        error = (delivery.reason_context or {}).get("error")
+        why = f": {one_line(str(error), LONGEST_ERROR)}" if error else ""
+        said = f"given up at {moment}: no text could be written for it{why}"
         return Words(
             reason="content_failed", sentence=said, remedy=f"mend the cause, then {_retry(delivery)}"
         )

@@ -71,7 +71,7 @@ def failed(about: DeliverySituation, where: Surroundings) -> Words:
     words = Words(
         reason="retry_later", sentence=f"{number} {due_time(at, where.now)}: {error}", remedy=remedy
     )
-    return later(words, where.delivering if delivery.carrier_id else where.sweeping)
+    return later(words, where.delivering if delivery.carrier_id else where.sweeping_itself)
 
 
 def _ready(about: DeliverySituation, where: Surroundings) -> Words:
@@ -94,7 +94,7 @@ def _deferred(about: DeliverySituation, where: Surroundings) -> Words:
     words = Words(
         reason=reason, sentence=f"not sent yet: deferred by {why}; it goes {due_time(until, where.now)}"
     )
-    return later(words, where.delivering if delivery.carrier_id else where.sweeping)
+    return later(words, where.delivering if delivery.carrier_id else where.sweeping_itself)
 
 
 def _held(about: DeliverySituation, where: Surroundings) -> Words:
@@ -106,7 +106,7 @@ def _held(about: DeliverySituation, where: Surroundings) -> Words:
         words = Words(reason="digest_held", sentence=f"not sent yet: held for a digest that goes {due}")
         return later(words, where.delivering)
     said = f"not sent yet: held for a digest that was due at {where.time(bucket.due_at)}"
-    hold = where.delivering or where.sweeping
+    hold = where.delivering or where.sweeping_itself
     if hold is None:
         return Words(reason="digest_due", sentence=f"{said}; its job or the next sweep sends it")
     return Words(reason=hold.reason, sentence=f"{said}; {hold.sentence}", remedy=hold.remedy)

@@ -73,7 +73,7 @@ def _waiting(about: RunSituation, where: Surroundings) -> Words:
         sentence=f"{said}{then if run.due_at else ''}",
         remedy=_remedy(about),
     )
-    return words if run.due_at is None else later(words, where.sweeping)
+    return words if run.due_at is None else later(words, where.sweeping_itself)
 
 
 def _remedy(about: RunSituation) -> str | None:
@@ -85,7 +85,9 @@ def _remedy(about: RunSituation) -> str | None:
 
 
 def _overdue(due_at: datetime, where: Surroundings) -> Words:
-    return by_the_sweep("wait_due", f"it was due at {where.time(due_at)}", where)
+    return by_the_sweep(
+        "wait_due", f"it was due at {where.time(due_at)}", where.sweeping_itself, does="moves it on"
+    )
 
 
 def _active(about: RunSituation, where: Surroundings) -> Words:

@@ -62,6 +62,15 @@ class Surroundings:
         return self.hold(WORKFLOWS, "sweep")
 
     @property
+    def sweeping_itself(self) -> Hold | None:
+        """Why nobody sweeps for a process that delivers itself; it may do so itself."""
+        hold = self.sweeping
+        if hold is None:
+            return None
+        remedy = f"{hold.remedy}, or call chimeway.sweep() each minute in the process that delivers"
+        return Hold(hold.reason, hold.sentence, remedy)
+
+    @property
     def writing(self) -> Hold | None:
         """Why nobody asks a model."""
         return self.hold(LLM, "write")

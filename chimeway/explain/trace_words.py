@@ -65,7 +65,12 @@ def _unplanned(created_at: datetime, waiting: Sequence[ChunkSituation], where: S
         return due_work(first.carrier, where.hold("chimeway_delivery", "plan"), where)
     if where.now < created_at + timedelta(seconds=OWN_TIME):
         return Words(reason="with_its_process", sentence="the process that triggered it is at it")
-    return by_the_sweep("left_by_its_process", "the process that triggered it has not planned them", where)
+    return by_the_sweep(
+        "left_by_its_process",
+        "the process that triggered it has not planned them",
+        where.sweeping_itself,
+        does="plans them",
+    )
 
 
 def _counts(statuses: Mapping[str, int], notification_count: int) -> str:

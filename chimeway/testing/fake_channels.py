@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 
 from chimeway.adapters.base import Adapter
-from chimeway.dispatch.recording import IN_APP
+from chimeway.dispatch.outcome import IN_APP
 from chimeway.message import OutgoingMessage, Receipt
 from chimeway.testing.fake_adapter import TestAdapter
 

@@ -142,6 +142,10 @@ def _notifications() -> list[Any]:
 
 
 def _deliveries() -> list[Any]:
+    return [*_delivery_facts(), *_delivery_state()]
+
+
+def _delivery_facts() -> list[Any]:
     return [
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("notification_id", sa.String(32), nullable=False),
@@ -159,6 +163,11 @@ def _deliveries() -> list[Any]:
         sa.Column("reason", sa.String(100)),
         sa.Column("reason_context", _JSON),
         sa.Column("critical", sa.Boolean, nullable=False),
+    ]
+
+
+def _delivery_state() -> list[Any]:
+    return [
         sa.Column("only_unread", sa.Boolean, nullable=False),
         sa.Column("cancel_on", _JSON),
         sa.Column("throttle", _JSON),
