@@ -42,9 +42,10 @@ check: $(STAMP)  ## Lint, types, import direction, the cassettes, the code block
 format: $(STAMP)  ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-soak: $(STAMP)  ## Send two thousand jobs through storms of faults, on SQLite and on PostgreSQL
-	@echo "==> The soak: workers, servers and databases are killed, paused and emptied; about five minutes"
+soak: $(STAMP)  ## Send jobs and notifications through storms of faults, on SQLite and on PostgreSQL
+	@echo "==> The soak: workers, servers and databases are killed, paused and emptied, clocks are moved; about fifteen minutes"
 	@$(BIN)/python soak/jobs.py --database sqlite && $(BIN)/python soak/jobs.py --database postgresql
+	@$(BIN)/python soak/notifications.py --database sqlite && $(BIN)/python soak/notifications.py --database postgresql
 
 bench: $(STAMP)  ## Measure Aquila against its peers, in one run (11 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }

@@ -216,7 +216,9 @@ SCENARIOS = (
         measure=latency,
         clients=_BOTH,
         columns={
-            f"{name} p{part}": "ms" for name in ("queued", "to the call", "sync", "track") for part in (50, 99)
+            f"{name} p{part}": "ms"
+            for name in ("queued", "to the call", "sync", "track")
+            for part in (50, 99)
         },
         targets=tuple(Target(what="to the call p50", of=client, at_most=30.0) for client in _BOTH),
         rounds=1,

@@ -19,7 +19,7 @@ class Noting:
 
     name = "noting"
 
-    async def deliver(self, message: chimeway.OutgoingMessage) -> chimeway.Receipt:  # noqa: PLR6301 - an adapter
+    async def deliver(self, message: chimeway.OutgoingMessage) -> chimeway.Receipt:
         """Note the call."""
         note(int(message.content.text), "call")
         return chimeway.Receipt()
@@ -31,7 +31,7 @@ class Told(chimeway.Notifier):
     notification_key = "bench.told"
     channels = ("push",)
 
-    def push(self, recipient: chimeway.Recipient, params: object) -> chimeway.Content:  # noqa: PLR6301 - the notifier's way
+    def push(self, recipient: chimeway.Recipient, params: object) -> chimeway.Content:
         """Say the recipient's number."""
         return chimeway.Content(text=recipient.identity)
 
@@ -44,7 +44,9 @@ class Waiting(Told):
         "bench.waiting",
         version=1,
         steps=[
-            chimeway.Deliver("push", channel="push", rules=[chimeway.Wait(hours=2, to="again", cancel_on=[READ])]),
+            chimeway.Deliver(
+                "push", channel="push", rules=[chimeway.Wait(hours=2, to="again", cancel_on=[READ])]
+            ),
             chimeway.Deliver("again", channel="push"),
         ],
     )

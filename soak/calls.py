@@ -38,7 +38,11 @@ def note(path: Path, *words: object) -> None:
 
 
 def read_calls(lines: Iterable[str]) -> dict[str, Calls]:
-    """Read the calls, by delivery."""
+    """Read the calls, by delivery.
+
+    Raises:
+        ValueError: A line is not whole.
+    """
     found: defaultdict[str, Calls] = defaultdict(Calls)
     for line in lines:
         match line.split():

@@ -20,9 +20,9 @@ READ = "chimeway.notification.read"
 #: What stands in every content and address, and may not be found in jobs and logs.
 SECRET = "between-you-and-me"  # noqa: S105 - it is what must not leak
 #: Of a hundred calls for e-mail: those that fail for now, those that fail for good, and those whose address bounces.
-TEMPORARY, PERMANENT, BOUNCING = (0, 0, 0) if "SOAK_CALM" in os.environ else (20, 2, 1)
+TEMPORARY, PERMANENT, BOUNCING = 20, 2, 1
 #: Of a thousand calls: those that take their time, and those that take longer than they may.
-SLOW, ENDLESS = (0, 0) if "SOAK_CALM" in os.environ else (15, 3)
+SLOW, ENDLESS = 15, 3
 SHORTEST, LONGEST, TOO_LONG, TIMEOUT = 0.3, 2.0, 4.5, 3.0
 #: Seconds on the moved clock until the second attempt.
 BACKOFF = 0.3

@@ -12,6 +12,7 @@ import anyio
 
 from aquila.errors import AquilaError
 from chimeway import store
+from chimeway.explain.explaining import aexplain_delivery
 from jobs.broker import runtime
 from jobs.policy import leaf
 from soak import notify_table as table
@@ -19,7 +20,7 @@ from soak.calls import read_calls
 from soak.course import place, say
 from soak.crew import Crew, SoakError
 from soak.notifiers import FOLDER, SECRET, SEED
-from soak.notify_rows import count_done, count_open, read_stored
+from soak.notify_rows import Stored, count_done, count_open, read_stored
 from soak.notify_storm import Storm
 from soak.notify_verdict import Books, Verdict, examine
 from soak.patience import patient
@@ -30,6 +31,8 @@ PROGRESS = 5.0
 NEARLY = 0.05
 #: Seconds for the last jobs to end when every row is.
 SETTLES = 3.0
+#: Deliveries that are explained at the end.
+EXPLAINED = 100
 
 
 class Course:
@@ -78,7 +81,7 @@ class Course:
     async def _until(self, few: float) -> None:
         while True:
             # First the hosts: what they add last is counted then.
-            done = self._storm.hosts_done() or few > 0 and self._given()
+            done = self._storm.hosts_done() or (few > 0 and self._given())
             found = await patient(store.aread, count_open)
             if done and found["runs"] <= few and (few > 0 or not +found):
                 return
@@ -105,6 +108,7 @@ class Course:
         verdict = examine(stored, calls, books, storm.clock.moves, storm.facts.kills)
         logs = [*(worker.log for worker in self._crew.workers), *(host.log for host in storm.hosts)]
         texts = {log.name: log.read_text(errors="replace") for log in logs}
+        verdict.accuse("not sent and not explained", await _unexplained(stored))
         verdict.accuse("content in a log", [name for name, said in texts.items() if SECRET in said])
         verdict.accuse("traceback", self._crew.tracebacks())
         failed = [host for host in storm.hosts if host.process.returncode]
@@ -146,6 +150,16 @@ def main(count: int, seed: int, limit: float, *, postgresql: bool) -> int:
     broken = table.accuse(verdict)
     say(broken or "every promise was kept")
     return 1 if broken else 0
+
+
+async def _unexplained(stored: Stored) -> list[str]:
+    """Give deliveries that did not go out and of which nothing is said, or something that should not be."""
+    found = []
+    for one in [row for row in stored.deliveries.values() if row.status != "succeeded"][:EXPLAINED]:
+        said = await patient(aexplain_delivery, one.id)
+        if not (said.summary and said.reason) or SECRET in str(said.to_dict()):
+            found.append(f"{one.step_key} {one.id} ({one.status}, {one.reason}): {said.summary!r}")
+    return found
 
 
 def _lines(path: Path) -> list[str]:

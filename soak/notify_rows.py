@@ -108,7 +108,9 @@ def read_stored(connection: Connection) -> Stored:
         unplanned=_count(connection, select(fanouts.c.chunk).where(fanouts.c.planned_at.is_(None))),
         unrouted=_count(connection, select(signals.c.id).where(signals.c.processed_at.is_(None))),
         open_jobs=_count(connection, _open_jobs()),
-        job_texts=[tuple(row) for row in connection.execute(_of_ours(job_rows.c.arguments, job_rows.c.metadata))],
+        job_texts=[
+            tuple(row) for row in connection.execute(_of_ours(job_rows.c.arguments, job_rows.c.metadata))
+        ],
     )
 
 

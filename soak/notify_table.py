@@ -59,7 +59,12 @@ class Run:
 
 def render(run: Run, facts: Facts, verdict: Verdict) -> str:
     """Give the table."""
-    rows = [*_scenario(run, facts, verdict), *_came_out(verdict), *_promises(verdict), *_figures(run, facts, verdict)]
+    rows = [
+        *_scenario(run, facts, verdict),
+        *_came_out(verdict),
+        *_promises(verdict),
+        *_figures(run, facts, verdict),
+    ]
     wide = max(len(name) for name, _ in rows)
     line = "-" * max(WIDTH, wide + 12)
     return "\n".join([line, *(f"{name:<{wide}}  {value}" for name, value in rows), line])
@@ -94,7 +99,11 @@ def _came_out(verdict: Verdict) -> Iterator[Row]:
     told = ("signals after expiry", "ended by a signal")
     yield "waits", f"{counts['waits']}, " + ", ".join(f"{counts[one]} {one}" for one in told)
     for what in ("attempts", "class", "reason"):
-        found = {name.removeprefix(f"{what} "): number for name, number in counts.items() if name.startswith(f"{what} ")}
+        found = {
+            name.removeprefix(f"{what} "): number
+            for name, number in counts.items()
+            if name.startswith(f"{what} ")
+        }
         yield f"  by {what.replace('class', 'error class')}", _listed(found)
     yield "calls of adapters", f"{counts['calls']}, {counts['cut short']} cut short"
 
@@ -106,10 +115,17 @@ def _promises(verdict: Verdict) -> Iterator[Row]:
 
 def _figures(run: Run, facts: Facts, verdict: Verdict) -> Iterator[Row]:
     late = verdict.recalls
-    said = f"{_part(late, 0.5):.1f} / {_part(late, 0.99):.1f} / {max(late):.1f} s, {len(late)} calls" if late else "-"
+    said = (
+        f"{_part(late, 0.5):.1f} / {_part(late, 0.99):.1f} / {max(late):.1f} s, {len(late)} calls"
+        if late
+        else "-"
+    )
     yield "called again after kill -9, p50 / p99 / max", said
     sent = sum(verdict.counts[f"{step} succeeded"] for step in STEPS)
-    yield "deliveries sent", f"{sent / run.sending:.0f} a second for {run.sending:.0f} s" if run.sending else "-"
+    yield (
+        "deliveries sent",
+        f"{sent / run.sending:.0f} a second for {run.sending:.0f} s" if run.sending else "-",
+    )
     yield "RSS of the largest worker", f"{facts.rss:.0f} MiB"
     yield "total", f"{run.seconds:.0f} s"
 

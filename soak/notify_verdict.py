@@ -134,9 +134,7 @@ def _examine_delivery(
     claimed = sorted(row.attempt_number for row in rows if row.source in CLAIMED)
     # A delivery that lacked an address had no attempt; ours all have one.
     if claimed != list(range(1, delivery.attempt_count + 1)):
-        verdict.accuse(
-            "attempts not contiguous", [f"{name}: {claimed} recorded of {delivery.attempt_count}"]
-        )
+        verdict.accuse("attempts not contiguous", [f"{name}: {claimed} recorded of {delivery.attempt_count}"])
     good = [row for row in rows if row.source == "send" and row.outcome == "delivered"]
     if len(good) != (delivery.status == _SENT):
         verdict.accuse("not recorded as sent exactly once", [f"{name}: {len(good)} times"])
@@ -167,9 +165,7 @@ def _examine_run(run: RunRow, history: Sequence[TransitionRow]) -> Iterable[str]
         yield f"{name}: began {run.wait_epoch} waits, entered {entered}, left {left}"
 
 
-def _sent_after_reading(
-    stored: Stored, books: Books, moves: Sequence[tuple[float, float]]
-) -> Iterable[str]:
+def _sent_after_reading(stored: Stored, books: Books, moves: Sequence[tuple[float, float]]) -> Iterable[str]:
     for delivery in stored.deliveries.values():
         read = books.read.get(delivery.notification_id)
         if read is None or delivery.step_key not in TAKEN_BACK:

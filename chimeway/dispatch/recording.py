@@ -28,7 +28,10 @@ ERROR_LENGTH = 1000
 def record(
     connection: Connection, claim: Claim, handed: Handed, now: datetime, *, jitter: float
 ) -> Outcome | None:
-    """Record an attempt and move its delivery on, its workflow included; None if another attempt has the delivery by now.
+    """Record an attempt and move its delivery on, its workflow included.
+
+    Returns:
+        How the delivery came out, or stands; None if another attempt has it by now.
 
     Args:
         connection: A transaction that writes.
@@ -37,25 +40,21 @@ def record(
         now: The time.
         jitter: A random number in [0, 1), for the next attempt's time.
     """
-    outcome = _outcome(handed)
+    attempt = outcome = _outcome(handed)
     mine = (deliveries.c.claim_token == claim.token, deliveries.c.status == DeliveryStatus.DISPATCHED.value)
-    known = {
-        "adapter": handed.adapter or None,
-        "provider_message_id": _provider_id(handed),
-    }
-    if outcome is not Outcome.TEMPORARY_FAILURE:
-        moved = conclude(connection, claim.delivery, outcome, now, where=mine, columns=known, **_why(handed))
-    elif (why := _cancelled(connection, claim)) is not None:
-        moved = conclude(
-            connection, claim.delivery, Outcome.CANCELLED, now, reason=why, where=mine, columns=known
-        )
+    known = {"adapter": handed.adapter or None, "provider_message_id": _provider_id(handed)}
+    facts: dict[str, Any] = {"where": mine, "columns": known, **_why(handed)}
+    if attempt is not Outcome.TEMPORARY_FAILURE:
+        moved = conclude(connection, claim.delivery, outcome, now, **facts)
+    elif (asked := _cancelled(connection, claim)) is not None:
+        outcome = Outcome.CANCELLED
+        moved = conclude(connection, claim.delivery, outcome, now, reason=asked, **facts)
     elif claim.attempt >= claim.delivery.max_attempts:
         outcome = Outcome.RETRIES_EXHAUSTED
-        facts = {"attempts": claim.attempt, **_why(handed)}
-        moved = conclude(connection, claim.delivery, outcome, now, where=mine, columns=known, **facts)
+        moved = conclude(connection, claim.delivery, outcome, now, attempts=claim.attempt, **facts)
     else:
         moved = _fail_for_now(connection, claim, handed, now, jitter=jitter, mine=mine, known=known)
-    _add_attempt(connection, claim, handed, outcome, now, source="send" if moved else "late")
+    _add_attempt(connection, claim, handed, attempt, now, source="send" if moved else "late")
     return outcome if moved else None
 
 
