@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         preferences,
         set_preference,
     )
+    from chimeway.retrying import aretry, retry
     from chimeway.settings import configure
     from chimeway.signal import atrack, track
     from chimeway.signed_unsubscription import Unsubscription
@@ -121,11 +122,11 @@ __all__ = [
     "WorkflowConflict", "WorkflowRun", "aaggregate_outcomes", "aapprove", "aarchive", "acancel",
     "aclear_quiet_hours", "aexplain_delivery", "aexplain_notification", "aexplain_run", "aggregate_outcomes",
     "ainbox", "amark_all_read", "amark_read", "amark_seen", "apending_approvals", "approve", "apreferences",
-    "aprune", "archive", "areceive_feedback", "areject", "aset_delivery_cap", "aset_preference",
+    "aprune", "archive", "areceive_feedback", "areject", "aretry", "aset_delivery_cap", "aset_preference",
     "aset_quiet_hours", "asweep", "atrace", "atraces", "atrack", "aunread_count", "aunsubscribe", "cancel",
     "clear_quiet_hours", "configure", "explain_delivery", "explain_notification", "explain_run", "inbox",
     "mark_all_read", "mark_read", "mark_seen", "metadata", "pending_approvals", "preferences", "prune",
-    "read_unsubscribe_token", "receive_feedback", "reject", "set_delivery_cap", "set_preference",
+    "read_unsubscribe_token", "receive_feedback", "reject", "retry", "set_delivery_cap", "set_preference",
     "set_quiet_hours", "sweep", "trace", "traces", "track", "unread_count", "unsubscribe",
     "unsubscribe_token", "when",
 ]  # fmt: skip
@@ -246,6 +247,10 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "aset_preference",
         "preferences",
         "set_preference",
+    ),
+    "retrying": (
+        "aretry",
+        "retry",
     ),
     "settings": ("configure",),
     "signal": (

@@ -11,7 +11,7 @@ from chimeway.dispatch.claiming import NotClaimed
 from chimeway.dispatch.performing import perform
 from chimeway.engine.progress import progress_run
 from chimeway.engine.router import route_signal as route
-from chimeway.errors import NotifierInvalid
+from chimeway.errors import ChimewayError
 from chimeway.fanout import Chunk, note_error, plan_chunk
 from chimeway.settings import DEFAULT_PROGRESSION, PROGRESSION, settings
 from chimeway.sweeping import sweep_to_jobs
@@ -40,12 +40,12 @@ async def plan(event_id: str, chunk: int) -> None:
     """Plan some recipients of an event of many.
 
     Raises:
-        NotifierInvalid: This worker cannot; the sweep asks again.
+        ChimewayError: This worker cannot; the sweep asks again.
     """
     part = Chunk(event_id, chunk)
     try:
         await store.awrite(plan_chunk, part, settings().clock.now())
-    except NotifierInvalid as error:
+    except ChimewayError as error:
         await store.awrite(note_error, part, error)
         raise
 

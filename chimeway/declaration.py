@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from chimeway.content import Content
 from chimeway.errors import NotifierInvalid
 from chimeway.policy import Digest, Throttle
+from chimeway.privacy import is_secret
 from chimeway.workflow import Approve, Deliver, Gate, Workflow
 
 KEY = re.compile(r"[A-Za-z_][\w.:-]{0,254}")
 CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,99}")
 MOST_ATTEMPTS = 100
+#: Where a stored workflow asks for a parameter.
+PARAMETER = re.compile(r"params\.(\w+)")
 LONGEST_CATEGORY = 100
 
 
@@ -38,6 +42,10 @@ def check_notifier(cls: Any, reserved: Collection[str] = ()) -> None:
     _check_kinds(cls)
     _check_channels(name, "channels", cls.channels, empty=False)
     _check_channels(name, "only_unread", cls.only_unread, empty=True)
+    _check_subsets(cls)
+    _check_params(cls)
+    if not isinstance(cls.critical, bool):
+        raise NotifierInvalid(f"{name}.critical={cls.critical!r} is True or False")
     if cls.category is not None and not (
         isinstance(cls.category, str) and 0 < len(cls.category) <= LONGEST_CATEGORY
     ):
@@ -70,6 +78,47 @@ def places_of(cls: Any) -> dict[str, str]:
         own = hasattr(cls, step.key) or not isinstance(step, Deliver)
         places[step.key] = step.key if own else step.channel
     return places
+
+
+def _channels_of(cls: Any) -> set[str]:
+    if cls.workflow is None:
+        return set(cls.channels)
+    return {step.channel for step in cls.workflow.steps if isinstance(step, Deliver)}
+
+
+def _check_subsets(cls: Any) -> None:
+    """Check the words on single channels.
+
+    Raises:
+        NotifierInvalid: The notifier does not use the channel, so they would do nothing.
+    """
+    known = _channels_of(cls)
+    for what, channels in (
+        ("only_unread", cls.only_unread),
+        ("digest", cls.digest.channels if cls.digest else ()),
+    ):
+        for channel in channels:
+            if channel not in known:
+                raise NotifierInvalid(
+                    f"{cls.__name__}.{what} names the channel {channel!r}, which it does not use; it uses "
+                    f"{', '.join(sorted(known))}"
+                )
+
+
+def _check_params(cls: Any) -> None:
+    """Check what parameters the workflow asks for.
+
+    Raises:
+        NotifierInvalid: One is not kept.
+    """
+    if cls.workflow is None:
+        return
+    for name in PARAMETER.findall(json.dumps(cls.workflow.to_json())):
+        if is_secret(name):
+            raise NotifierInvalid(
+                f"{cls.__name__}.workflow asks for params.{name}, which is not kept, because its name is that of a secret; "
+                "give the parameter another name"
+            )
 
 
 def _places_of_all(cls: Any) -> list[str]:

@@ -205,4 +205,8 @@ class Notifier:
             created_at=_UNSET,
         )
         order = Order(event=event, recipients=recipients, on_duplicate=on_duplicate, **facts)
-        return order if order.is_large else replace(order, rendered=render(notifier, recipients, given))
+        if not order.is_large:
+            return replace(order, rendered=render(notifier, recipients, given))
+        # Rendered where they are planned, from what is stored of the parameters: what cannot be is told here and now.
+        render(notifier, recipients[:1], event.payload)
+        return order

@@ -45,6 +45,11 @@ class PlanOptions:
         """Give it as JSON values."""
         return {**asdict(self), "only_unread": list(self.only_unread)}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PlanOptions:
+        """Read what `to_dict` gave, also that of a newer version, whose further options are left out."""
+        return cls(**{name: value for name, value in values.items() if name in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -103,7 +108,7 @@ def plan_delivery(
         notification=notification,
         channel=channel,
         category=event.category,
-        options=PlanOptions(**event.options),
+        options=PlanOptions.from_dict(event.options),
         payload=event.payload,
         step_key=step_key,
         run_id=run.run_id if run else None,
@@ -150,7 +155,11 @@ def plan_deliveries(connection: Connection, many: Sequence[Wanted], now: datetim
 
 def hand_to_carrier(connection: Connection, delivery: Delivery, *, at: datetime | None) -> None:
     """Add the job that delivers it, now or at a time; or, where the process delivers itself, leave that to it."""
-    if _HERE.get() is not None:
+    here = _HERE.get()
+    if here is not None:
+        # What is to go later is the sweep's.
+        if at is None:
+            here.append(delivery.delivery_id)
         return
     job = carriers.deliver(delivery.delivery_id, at=at)
     connection.execute(

@@ -18,6 +18,8 @@ from chimeway.settings import settings
 from chimeway.store import add_jobs, atransact, transact
 from chimeway.tables import signals
 from chimeway.trigger_checks import checked_key, checked_tenant
+from chimeway.whose import whose
+from chimeway.workflow.signal_match import APPROVAL
 from jobs.host_connection import AsyncHostSession, HostSession
 from jobs.rows import new_id
 from jobs.sqltypes import insert_into
@@ -40,7 +42,7 @@ def track(
 
     Args:
         tenant_id: Whose it is.
-        actor_id: Who did it; runs of notifications to this recipient hear it.
+        actor_id: Who did it, an id or a `Recipient`; runs of notifications to this recipient hear it.
         event_name: What was done; up to 100 letters, digits, `_`, `.`, `:` and `-`.
         payload: JSON values that a wait gate may ask for. Secrets are left out.
         dedup_key: A second signal of the tenant with the same key adds nothing, and the first one is given.
@@ -103,7 +105,7 @@ def add_signal(
         "tenant_id": tenant_id,
         "actor_id": actor_id,
         "event_name": event_name,
-        "payload": dict(payload),
+        "payload": redacted(payload),
         "dedup_key": dedup_key,
         "occurred_at": now,
         "carrier_id": job.job_id,
@@ -125,12 +127,16 @@ def _checked(
         raise NotifierInvalid(
             f"event_name={event_name!r} may hold up to 100 letters, digits, '_', '.', ':' and '-', and begins with a letter"
         )
+    if event_name == APPROVAL:
+        raise NotifierInvalid(
+            f"{APPROVAL} is told by chimeway.approve and chimeway.reject, which check who decides what"
+        )
     if payload is not None and not isinstance(payload, Mapping):
         raise NotifierInvalid(f"payload is a mapping of names to values, not {type(payload).__name__}")
     return {
         "tenant_id": checked_tenant(tenant_id),
-        "actor_id": checked_key("actor_id", actor_id if isinstance(actor_id, str) else str(actor_id)),
+        "actor_id": whose(actor_id, tenant_id).identity,
         "event_name": event_name,
-        "payload": redacted(payload or {}),
+        "payload": payload or {},
         "dedup_key": checked_key("dedup_key", dedup_key),
     }

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from chimeway.dispatch.here import Work, adeliver_here, deliver_after, deliver_here
+from chimeway.engine.definitions import store_definition
 from chimeway.fanout import AT_ONCE, store_chunks
 from chimeway.models import Delivery, Event, Notification, WorkflowRun
 from chimeway.notifying import Notified, add_notifications
@@ -126,6 +127,9 @@ def _run(
 
 
 def _add(connection: Connection, order: Order, now: datetime, *, here: bool) -> tuple[Triggered, list[Work]]:
+    if order.workflow is not None:
+        # Before anything is added: a host may go on with its transaction after a conflict.
+        store_definition(connection, order.workflow, now)
     event = replace(order.event, created_at=now)
     row = {"id": event.event_id, **{name: getattr(event, name) for name in _COLUMNS}}
     # A savepoint is not needed: a key that is taken is no error here, and the caller's transaction stays as it is.

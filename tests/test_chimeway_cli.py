@@ -251,6 +251,17 @@ def test_what_a_model_wrote_is_read_and_approved_or_rejected(stand: Stand) -> No
     assert "eve" in refused("workflow", "reject", one, "--by", "bo")
 
 
+def test_who_decides_is_asked_for_where_the_machine_does_not_know(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = stand.escalated("ada")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
+
+    assert "--by NAME" in refused("workflow", "approve", run_id)
+
+
 def test_a_signal_is_sent_once_listed_and_shown(stand: Stand) -> None:
     assert said("signal", "ls") == "no signals\n"
     command = (

@@ -107,7 +107,7 @@ def cancel_command(
 def approve_command(run_id: RunId, *, by: By = None, note: Note = None) -> None:
     """Approve what a model wrote for a run, so that it goes on."""
     found = find_id(run_id, "run")
-    approve(found.row_id, by=by or getpass.getuser(), note=note)
+    approve(found.row_id, by=by or _user(), note=note)
     typer.echo(f"{found.row_id[:SHORT]} approved")
 
 
@@ -115,5 +115,13 @@ def approve_command(run_id: RunId, *, by: By = None, note: Note = None) -> None:
 def reject_command(run_id: RunId, *, by: By = None, note: Note = None) -> None:
     """Reject what a model wrote for a run; the run goes on by its rules."""
     found = find_id(run_id, "run")
-    reject(found.row_id, by=by or getpass.getuser(), note=note)
+    reject(found.row_id, by=by or _user(), note=note)
     typer.echo(f"{found.row_id[:SHORT]} rejected")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        raise ConfigError("this machine does not know who you are; say who decides: --by NAME") from None

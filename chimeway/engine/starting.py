@@ -138,7 +138,7 @@ def _plan(
         return {one.run.run_id: take_up(connection, one.run, step, (), now) for one in straight}
     if not isinstance(step, Deliver):
         return {}
-    options = PlanOptions(**event.options)
+    options = PlanOptions.from_dict(event.options)
     wanted = [
         Wanted(
             notification=one.notification,
