@@ -11,8 +11,7 @@ from chimeway.dispatch.claiming import NotClaimed
 from chimeway.dispatch.performing import perform
 from chimeway.engine.progress import progress_run
 from chimeway.engine.router import route_signal as route
-from chimeway.errors import ChimewayError
-from chimeway.fanout import Chunk, note_error, plan_chunk
+from chimeway.fanout import Chunk, plan_chunk
 from chimeway.settings import DEFAULT_PROGRESSION, PROGRESSION, settings
 from chimeway.sweeping import sweep_to_jobs
 from jobs.threads import in_thread
@@ -37,17 +36,8 @@ async def deliver(delivery_id: str) -> None:
 
 @jobs.actor(actor_name="chimeway.plan", queue_name=carriers.DELIVERY, max_attempts=1)
 async def plan(event_id: str, chunk: int) -> None:
-    """Plan some recipients of an event of many.
-
-    Raises:
-        ChimewayError: This worker cannot; the sweep asks again.
-    """
-    part = Chunk(event_id, chunk)
-    try:
-        await store.awrite(plan_chunk, part, settings().clock.now())
-    except ChimewayError as error:
-        await store.awrite(note_error, part, error)
-        raise
+    """Plan some recipients of an event of many."""
+    await in_thread(plan_chunk, Chunk(event_id, chunk), settings().clock.now())
 
 
 @jobs.actor(actor_name="chimeway.route_signal", queue_name=carriers.SIGNALS, max_attempts=1)

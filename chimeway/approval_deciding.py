@@ -19,7 +19,7 @@ from chimeway.tables import signals, step_outputs
 from chimeway.trigger_checks import checked_key
 from chimeway.workflow.signal_match import APPROVAL
 from chimeway.workflow.steps import APPROVED, WRITTEN, Approve
-from jobs.sqltypes import insert_into
+from jobs.sqltypes import insert_into, storable
 
 #: How the keys begin under which a step is decided once.
 DEDUP = "chimeway.approval:"
@@ -93,11 +93,12 @@ def checked_wish(
                 f"{name} is a text of 1 to {longest:,} characters that is not blank, or None"
             )
     return Wish(
-        run_id=run_id,
+        run_id=storable(str(run_id)),
         decision=decision,
         by=str(checked_key("by", who)),
-        note=note,
-        text=text,
+        # What no database holds must not come between a decision and its run.
+        note=None if note is None else storable(note),
+        text=None if text is None else storable(text),
         step_key=step_key,
         tenant_id=tenant_id,
     )

@@ -20,6 +20,7 @@ from chimeway.store import aread, read
 from chimeway.tables import notifications, runs, signals
 from chimeway.workflow.decisions import WAITING_FOR_APPROVAL
 from chimeway.workflow.steps import Approve
+from jobs.sqltypes import storable
 
 MOST = 1_000
 
@@ -94,7 +95,7 @@ def _pending(
         .limit(limit)
     )
     if tenant_id is not None:
-        query = query.where(runs.c.tenant_id == tenant_id)
+        query = query.where(runs.c.tenant_id == storable(tenant_id))
     found = (_described(connection, row) for row in connection.execute(query).all())
     return [one for one in found if one is not None]
 

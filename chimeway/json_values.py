@@ -20,6 +20,10 @@ from jobs.sqltypes import storable
 DEEPEST = 20
 #: Characters of JSON.
 LARGEST = 1_000_000
+#: Why infinity and what is no number are refused.
+NO_NUMBER = "is {}, which JSON does not know; use None"
+#: Bits of a whole number, some six hundred digits: with more, Python may refuse to write it, or to read it again.
+LONGEST_INTEGER = 2_000
 
 
 def plain(
@@ -67,14 +71,14 @@ def _single(value: Any, path: str) -> Any:  # noqa: PLR0911 - one line for each 
         case None | bool():
             return value
         case int():
-            return int(value)
+            return _whole(int(value), path)
         case str():
             # The text itself: `str()` of a member of an enum is its name.
             return storable(str.__str__(value))
         case float():
-            return _finite(float(value), value, path)
+            return float(value) if math.isfinite(value) else _refuse(path, NO_NUMBER.format(value))
         case Decimal():
-            return _finite(str(value), value, path)
+            return str(value) if value.is_finite() else _refuse(path, NO_NUMBER.format(value))
         case date() | time():
             return value.isoformat()
         case UUID():
@@ -95,10 +99,10 @@ def _object(value: Mapping[Any, Any], path: str, drop: Callable[[str], bool], de
     return found
 
 
-def _finite(plain_value: float | str, value: float | Decimal, path: str) -> float | str:
-    if not math.isfinite(value):
-        _refuse(path, f"is {value}, which JSON does not know; use None")
-    return plain_value
+def _whole(value: int, path: str) -> int:
+    if value.bit_length() > LONGEST_INTEGER:
+        _refuse(path, f"is a whole number of more than {LONGEST_INTEGER:,} bits; pass it as text")
+    return value
 
 
 def _refuse(path: str, why: str) -> NoReturn:

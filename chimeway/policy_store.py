@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, select
 
+from aquila.errors import ConfigError
 from chimeway.cancelling_signals import cancelling_signal
 from chimeway.delivery_counts import Counting, count_for_caps, count_for_throttle, lock_counts
 from chimeway.models import Delivery
@@ -17,18 +19,24 @@ from chimeway.policy import (
     Decision,
     PolicyFacts,
     Preference,
+    QuietHours,
     Suppress,
     Throttle,
     category_preference,
     channel_preference,
     decide,
 )
+from chimeway.policy.wall_clock import zone_of
 from chimeway.recipient_rows import RecipientSettings, read_preferences, read_settings
 from chimeway.tables import events, notifications
+
+logger = logging.getLogger("chimeway")
 
 #: What a throttle counts together: recipient, notification key, channel, throttle, the value of its key.
 _Group: TypeAlias = tuple[str, str, str, Throttle, str]
 _NO_SETTINGS = RecipientSettings()
+#: Time zones of which it was said that this machine does not know them.
+_UNKNOWN_ZONES: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,7 @@ class _Known:
             throttle_count=self._others(group, about.notification_id) if group else 0,
             cap=settings.delivery_cap,
             cap_count=self.for_cap.get(identity, 0),
-            quiet_hours=settings.quiet_hours,
+            quiet_hours=_observed(settings.quiet_hours),
         )
 
     def _others(self, group: _Group, notification_id: str) -> int:
@@ -112,9 +120,6 @@ def decide_all(connection: Connection, many: Sequence[Planned], now: datetime) -
         connection: A transaction.
         many: What is to be planned, and is not there yet.
         now: The time.
-
-    Raises:
-        ConfigError: This machine does not know the time zone of a recipient.
     """
     tenants = dict.fromkeys(one.delivery.tenant_id for one in many)
     known = {
@@ -141,9 +146,6 @@ def decide_one(connection: Connection, delivery: Delivery, now: datetime) -> Dec
         connection: A transaction that writes.
         delivery: As its row has it.
         now: The time.
-
-    Raises:
-        ConfigError: This machine does not know the time zone of the recipient.
     """
     identity, tenant = delivery.recipient_identity, delivery.tenant_id
     said, settings = ([], _NO_SETTINGS) if delivery.critical else _said(connection, delivery)
@@ -165,7 +167,7 @@ def decide_one(connection: Connection, delivery: Delivery, now: datetime) -> Dec
         throttle_count=_throttled(connection, counting, delivery, throttle) if throttle else 0,
         cap=cap,
         cap_count=caps.get(identity, 0),
-        quiet_hours=settings.quiet_hours,
+        quiet_hours=_observed(settings.quiet_hours),
         only_unread=delivery.only_unread,
         read_at=about.read_at if about else None,
         cancelled_by=cancelling_signal(connection, delivery, about.created_at) if about else None,
@@ -186,6 +188,20 @@ def _known(connection: Connection, tenant_id: str, many: Sequence[Planned], now:
         for_cap=count_for_caps(connection, counting, caps),
         for_throttle=_all_throttled(connection, counting, many),
     )
+
+
+def _observed(quiet: QuietHours | None) -> QuietHours | None:
+    """Give quiet hours if this machine can tell when they are; what it cannot tell must keep nobody from being told."""
+    if quiet is None:
+        return None
+    try:
+        zone_of(quiet.time_zone)
+    except ConfigError as error:
+        if quiet.time_zone not in _UNKNOWN_ZONES:
+            _UNKNOWN_ZONES.add(quiet.time_zone)
+            logger.warning("quiet hours in this time zone are not observed here: %s", error)
+        return None
+    return quiet
 
 
 def _all_throttled(connection: Connection, counting: Counting, many: Iterable[Planned]) -> dict[_Group, int]:

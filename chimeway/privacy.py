@@ -12,9 +12,9 @@ from chimeway.json_values import LARGEST, plain
 from jobs.credentials import redacted as without_credentials
 
 #: Names of secrets, without what parts their words.
-_NAMES = frozenset(
-    {"auth", "bearer", "jwt", "otp", "passphrase", "passwd", "pin", "pwd", "session", "sid", "signature"}
-)
+_NAMES = frozenset({"bearer", "jwt", "otp", "passphrase", "passwd", "pwd"})
+#: Further ones in what a provider answers. In a host's parameters they are ordinary words: the session of a conference.
+_ANSWERED = frozenset({"auth", "pin", "session", "sid", "signature"})
 #: How longer names of them end: `client_secret`, `X-Api-Key`, `Set-Cookie`.
 _ENDS = (
     "accesskey",
@@ -43,8 +43,16 @@ _LONGEST_KEY = 300
 
 def is_secret(key: str) -> bool:
     """Say whether a key names a secret, however it is spelt: `api_key`, `API-Key`, `clientSecret`."""
-    name = _PARTS.sub("", key).casefold()
+    name = _bare(key)
     return name in _NAMES or name.endswith(_ENDS)
+
+
+def _is_secret_in_an_answer(key: str) -> bool:
+    return _bare(key) in _ANSWERED or is_secret(key)
+
+
+def _bare(key: str) -> str:
+    return _PARTS.sub("", key).casefold()
 
 
 def redacted(value: Any, *, where: str = "the payload", largest: int = LARGEST) -> Any:
@@ -67,7 +75,8 @@ def redacted_response(value: Any) -> dict[str, Any]:
     Secrets are left out, by key and by shape; long texts are cut; what cannot be kept is replaced by a word on why.
     """
     try:
-        kept = redacted(value if isinstance(value, Mapping) else {"answer": value}, where="the answer")
+        given = value if isinstance(value, Mapping) else {"answer": value}
+        kept = plain(given, where="the answer", drop=_is_secret_in_an_answer)
     except NotifierInvalid as error:
         return {"not_kept": str(error)}
     except Exception as error:  # noqa: BLE001 - a mapping of a provider's library may do anything when it is read

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 import jobs
@@ -127,7 +128,7 @@ def transact(
     if session is None:
         return write(work, *args, **kwargs)
     opened = database()
-    return _in_host(synchronous(session), opened.name, lambda connection: work(connection, *args, **kwargs))  # type: ignore[no-any-return]
+    return _in_host(_synchronous(session), opened.name, lambda connection: work(connection, *args, **kwargs))  # type: ignore[no-any-return]
 
 
 async def atransact(
@@ -146,7 +147,7 @@ async def atransact(
     """
     if session is None:
         return await awrite(work, *args, **kwargs)
-    given = asynchronous(session)
+    given = _asynchronous(session)
     opened = await in_thread(database)
     try:
         return await given.run_sync(
@@ -165,6 +166,26 @@ def add_jobs(connection: Connection, many: Sequence[NewJob]) -> None:
         jobs.enqueue_all(connection, many)
     else:
         added.extend(rows.add_all(connection, many))
+
+
+def _synchronous(session: HostSession) -> Session | Connection:
+    try:
+        return synchronous(session)
+    except ConfigError as error:
+        raise ConfigError(
+            f"session={type(session).__name__}: this takes a Session or a Connection of SQLAlchemy's; with an asynchronous "
+            "one await the same function with an 'a' before its name"
+        ) from error
+
+
+def _asynchronous(session: AsyncHostSession) -> AsyncSession | AsyncConnection:
+    try:
+        return asynchronous(session)
+    except ConfigError as error:
+        raise ConfigError(
+            f"session={type(session).__name__}: this takes an AsyncSession or an AsyncConnection of SQLAlchemy's; with a "
+            "synchronous one call the same function without the 'a' before its name"
+        ) from error
 
 
 def _in_host(session: Session | Connection, name: str, work: Callable[[Connection], Any]) -> Any:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, select
 from chimeway import redriving, store
 from chimeway.carriers import PREFIX
 from chimeway.settings import settings
-from chimeway.sweeping_here import sweep_here
+from chimeway.sweeping_here import apart, sweep_here
 from chimeway.writing_lost import settle_lost_contents, settle_lost_writes
 from jobs.sqltypes import db_now
 from jobs.tables import ENDED
@@ -60,15 +60,18 @@ class Swept:
 def sweep() -> Swept:
     """Do a round now, as workers do each minute.
 
-    With the synchronous dispatcher this process does the work that it finds; else it is given to jobs, for workers.
+    With the synchronous dispatcher this process does the work that it finds; else it is given to jobs, for workers. A row
+    that cannot be taken up is told in the log, and the next round comes back to it; all others are taken up.
 
     Raises:
         ConfigError: The jobs cannot be used as configured.
         StorageError: The database failed; what was taken up by then stays so.
     """
     if settings().dispatcher == "sync":
+        # Nothing can be done without it, so that is no matter of a single row.
+        store.database()
         done = sweep_here(settings().clock.now())
-        return Swept(**{**done, "writes": _all(*_writes(settings().clock.now()))})
+        return Swept(**{**done, "writes": _all("writes", *_writes(settings().clock.now()))})
     return sweep_to_jobs()
 
 
@@ -79,9 +82,11 @@ def sweep_to_jobs() -> Swept:
         ConfigError: The jobs cannot be used as configured.
         StorageError: The database failed; what was taken up by then stays so.
     """
-    counts = {name: _all(*steps) for name, steps in _steps(settings().clock.now()).items()}
-    while store.write(_prune):
-        pass
+    store.database()
+    counts = {name: _all(name, *steps) for name, steps in _steps(settings().clock.now()).items()}
+    with apart("removing carriers that have ended"):
+        while store.write(_prune):
+            pass
     return Swept(**counts)
 
 
@@ -117,13 +122,15 @@ def _steps(now: datetime) -> dict[str, list[_Step]]:
     }
 
 
-def _all(*steps: _Step) -> int:
+def _all(name: str, *steps: _Step) -> int:
+    """Take up all that the steps find, a part in each transaction; a step that fails keeps no other from its work."""
     count = 0
     for step in steps:
-        while found := len(store.write(step)):
-            count += found
-            if found < BATCH:
-                break
+        with apart(f"taking up {name}"):
+            while found := len(store.write(step)):
+                count += found
+                if found < BATCH:
+                    break
     return count
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from chimeway.dispatch.here import Work, adeliver_here, deliver_after, deliver_here
@@ -24,7 +25,7 @@ from chimeway.settings import settings
 from chimeway.store import aread, atransact, read, transact
 from chimeway.tables import events
 from chimeway.workflow import Workflow
-from jobs.host_connection import AsyncHostSession, HostSession
+from jobs.host_connection import AsyncHostSession, HostSession, asynchronous
 from jobs.sqltypes import insert_into
 
 OnDuplicate = Literal["return", "redrive"]
@@ -102,7 +103,7 @@ async def atrigger(order: Order, session: AsyncHostSession | None) -> Triggered:
     """
     chosen = settings()
     is_sync = chosen.dispatcher == "sync"
-    below = getattr(session, "sync_session", None)
+    below = None if session is None else _below(session)
     done = await atransact(
         session, _run, order, chosen.clock.now(), here=is_sync, session=below, is_async=True
     )
@@ -110,6 +111,12 @@ async def atrigger(order: Order, session: AsyncHostSession | None) -> Triggered:
         return done.triggered
     await adeliver_here(done.here)
     return await aread(_fresh, done.triggered)
+
+
+def _below(session: AsyncHostSession) -> Session | Connection | None:
+    """Give what an asynchronous session or connection stands on, whose end is to be noticed."""
+    given = asynchronous(session)
+    return given.sync_session if isinstance(given, AsyncSession) else given.sync_connection
 
 
 def _run(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from chimeway import carriers
 from chimeway.store import add_jobs
@@ -16,6 +18,8 @@ from chimeway.writing_tasks import PENDING
 from jobs.tables import ENDED
 from jobs.tables import jobs as job_rows
 
+logger = logging.getLogger("chimeway")
+
 #: Characters of an error that a row keeps.
 ERROR_LENGTH = 1000
 
@@ -23,7 +27,7 @@ ERROR_LENGTH = 1000
 def settle_lost_writes(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
     """End LLM steps whose jobs were discarded or cancelled, and move their runs on; give run and step of each.
 
-    A step whose job was completed and left nothing gets another one.
+    A step whose job was completed and left nothing gets another one. One that cannot be ended is passed over.
 
     Args:
         connection: A transaction that writes.
@@ -41,19 +45,17 @@ def settle_lost_writes(connection: Connection, now: datetime, limit: int) -> lis
         )
         .join(job_rows, job_rows.c.id == step_outputs.c.carrier_id)
         .where(step_outputs.c.state == "pending", job_rows.c.state.in_(ENDED))
-        # In one order, so that two that do this at once do not wait for each other.
-        .order_by(step_outputs.c.run_id, step_outputs.c.step_key)
-        .limit(limit)
     )
-    settled: list[tuple[str, str]] = []
-    for run_id, step_key, carrier_id, state, errors, reason in connection.execute(query).all():
-        if state == "completed":
-            done = _write_again(connection, run_id, step_key, carrier_id)
-        else:
-            done = fail_step(connection, _why(state, errors, reason), now, run_id=run_id, step_key=step_key)
-        if done:
-            settled.append((run_id, step_key))
-    return settled
+
+    def settle(row: Row[Any]) -> bool:
+        if row.state == "completed":
+            return _write_again(connection, row.run_id, row.step_key, row.carrier_id)
+        why = _why(row.state, row.errors, row.reason)
+        return fail_step(connection, why, now, run_id=row.run_id, step_key=row.step_key)
+
+    keys = (step_outputs.c.run_id, step_outputs.c.step_key)
+    settled = _settle_each(connection, query, keys, limit, settle, name="workflow run {}, step {}")
+    return [(row.run_id, row.step_key) for row in settled]
 
 
 def settle_lost_contents(connection: Connection, now: datetime, limit: int) -> list[str]:
@@ -68,14 +70,55 @@ def settle_lost_contents(connection: Connection, now: datetime, limit: int) -> l
         select(deliveries.c.id, job_rows.c.state, job_rows.c.errors, job_rows.c.reason)
         .join(job_rows, job_rows.c.id == deliveries.c.carrier_id)
         .where(*PENDING, job_rows.c.state.in_(("discarded", "cancelled")))
-        .order_by(deliveries.c.id)
-        .limit(limit)
     )
-    return [
-        delivery_id
-        for delivery_id, state, errors, reason in connection.execute(query).all()
-        if fail_content(connection, _why(state, errors, reason), now, delivery_id=delivery_id)
-    ]
+
+    def settle(row: Row[Any]) -> bool:
+        return fail_content(connection, _why(row.state, row.errors, row.reason), now, delivery_id=row.id)
+
+    settled = _settle_each(connection, query, (deliveries.c.id,), limit, settle, name="delivery {}")
+    return [row.id for row in settled]
+
+
+def _settle_each(
+    connection: Connection,
+    query: Select[Any],
+    keys: Sequence[ColumnElement[str]],
+    limit: int,
+    settle: Callable[[Row[Any]], bool],
+    *,
+    name: str,
+) -> list[Row[Any]]:
+    """Settle rows until so many are settled or there are no more; give those that are."""
+    settled: list[Row[Any]] = []
+    after = ("",) * len(keys)
+    while (wanted := limit - len(settled)) > 0:
+        # In one order, so that two that do this at once do not wait for each other. Those that cannot be settled come first
+        # each time, so it goes on behind them.
+        page = query.where(tuple_(*keys) > after).order_by(*keys).limit(wanted)
+        rows = connection.execute(page).all()
+        settled += [
+            row for row in rows if _settle_apart(connection, row, settle, name=name.format(*row[: len(keys)]))
+        ]
+        if len(rows) < wanted:
+            break
+        after = tuple(rows[-1][: len(keys)])
+    return settled
+
+
+def _settle_apart(
+    connection: Connection, row: Row[Any], settle: Callable[[Row[Any]], bool], *, name: str
+) -> bool:
+    """Settle a row in a savepoint of its own, so that one which cannot be settled takes no other with it."""
+    try:
+        with connection.begin_nested():
+            return settle(row)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
+            # It is the database that fails, not the row.
+            raise
+        # What the error says may hold somebody's words.
+        logger.warning("%s: its lost text cannot be settled: %s", name, type(error).__name__)
+        return False
 
 
 def _write_again(connection: Connection, run_id: str, step_key: str, seen: str) -> bool:

@@ -17,6 +17,7 @@ from chimeway.rows import find_delivery, find_notification
 from chimeway.tables import deliveries, step_outputs
 from chimeway.workflow.steps import FAILED, WRITTEN
 from chimeway.writing_tasks import PENDING, waits_for_text
+from jobs.sqltypes import storable
 
 logger = logging.getLogger("chimeway")
 
@@ -92,7 +93,7 @@ def fail_content(connection: Connection, error: str, now: datetime, *, delivery_
         now,
         reason=CONTENT_FAILED,
         where=PENDING,
-        error=error,
+        error=storable(error),
     )
 
 

@@ -179,7 +179,7 @@ def test_recipients_that_are_not_planned_never_are(queued: None, clock: MovedClo
 
     assert cancel(key="k", reason="withdrawn") == Cancelled(chunks=1)
 
-    assert not store.write(plan_chunk, Chunk(event_id, 0), clock.now()).notifications
+    assert not plan_chunk(Chunk(event_id, 0), clock.now()).notifications
     assert chimeway.sweep().chunks == 0
     row = store.read(lambda c: c.execute(select(fanouts)).one())
     assert row.error == "withdrawn"
@@ -193,7 +193,7 @@ def test_planning_and_cancelling_at_once_leave_nothing_to_be_sent(queued: None, 
 
     def plan() -> None:
         barrier.wait()
-        store.write(plan_chunk, Chunk(event_id, 0), clock.now())
+        plan_chunk(Chunk(event_id, 0), clock.now())
 
     thread = threading.Thread(target=plan)
     thread.start()

@@ -297,7 +297,9 @@ def test_a_workflow_plans_one_step_at_a_time_and_the_same_channel_twice(
     assert [message.content.subject for message in email.sent] == ["Bo mentioned you", "Bo still waits"]
 
 
-def test_what_is_cancelled_while_it_is_sent_is_not_sent_again(queued: None, email: Recorder, clock: MovedClock) -> None:
+def test_what_is_cancelled_while_it_is_sent_is_not_sent_again(
+    queued: None, email: Recorder, clock: MovedClock
+) -> None:
     email.errors = [TemporaryFailure("full")]
     delivery = sent()
     email.hook = lambda _message: chimeway.cancel(delivery_id=delivery.delivery_id, reason="no_longer")
@@ -317,3 +319,20 @@ def test_what_is_cancelled_while_its_worker_dies_is_not_sent_again(
     assert isinstance(perform_sync(delivery.delivery_id), NotClaimed)
     assert (now(delivery).status, now(delivery).reason) == ("cancelled", "no_longer")
     assert not email.calls
+
+
+def test_a_late_success_ends_the_retries(queued: None, email: Recorder, clock: MovedClock) -> None:
+    delivery = sent()
+
+    def take_over(_message: object) -> None:
+        email.hook = None
+        clock.advance(minutes=10)
+        email.errors = [TemporaryFailure("full")]
+        assert perform_sync(delivery.delivery_id) == "temporary_failure"
+
+    email.hook = take_over
+    assert perform_sync(delivery.delivery_id) is None
+    clock.advance(minutes=10)
+
+    assert (now(delivery).status, now(delivery).outcome) == ("succeeded", "delivered")
+    assert isinstance(perform_sync(delivery.delivery_id), NotClaimed)

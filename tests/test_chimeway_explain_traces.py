@@ -27,7 +27,7 @@ from chimeway.cancelling import cancel
 from chimeway.dispatch.performing import perform_sync
 from chimeway.errors import Bounced, NotificationNotFound, NotifierInvalid, PermanentFailure, TemporaryFailure
 from chimeway.explain import aaggregate_outcomes, aggregate_outcomes, atrace, atraces, trace, traces
-from chimeway.fanout import Chunk, note_error, plan_chunk
+from chimeway.fanout import Chunk, _note_error, plan_chunk
 from chimeway.recipient_preferences import set_preference
 from chimeway.tables import fanouts
 
@@ -148,7 +148,7 @@ def test_recipients_that_are_not_planned_yet_are_told_with_the_reason(stand: Sta
 
     unknown = many()
     error = NotifierInvalid("this process does not know the notifier 'x'; start the worker with its module")
-    store.write(note_error, Chunk(unknown.event_id, 0), error)
+    store.write(_note_error, Chunk(unknown.event_id, 0), error)
     said = trace(unknown.event_id)
     assert said.summary.endswith("not planned yet: this process does not know the notifier 'x'")
     assert said.remedy == "start the worker with its module"
@@ -156,7 +156,7 @@ def test_recipients_that_are_not_planned_yet_are_told_with_the_reason(stand: Sta
 
 def test_recipients_that_are_planned_or_never_will_be_are_counted(stand: Stand) -> None:
     planned, taken_back = many(), many()
-    store.write(plan_chunk, Chunk(planned.event_id, 0), stand.clock.now())
+    plan_chunk(Chunk(planned.event_id, 0), stand.clock.now())
     cancel(event_id=taken_back.event_id, reason="order_withdrawn")
 
     said = trace(planned.event_id)

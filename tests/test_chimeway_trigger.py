@@ -2,24 +2,33 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import anyio.to_thread
 import pytest
 from chimeway_notifiers import Both, Mention, MovedClock, Recorder, Welcome
 from job_workers import until, working
 from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import chimeway
 import jobs
+from aquila.errors import ConfigError
 from chimeway import store
 from chimeway.errors import NotifierInvalid, TemporaryFailure
 from chimeway.fanout import Chunk, plan_chunk
 from chimeway.registry import _NOTIFIERS
-from chimeway.rows import attempts_of, get_delivery
-from chimeway.tables import deliveries, events, notifications, runs
+from chimeway.rows import attempts_of, deliveries_of_event, get_delivery
+from chimeway.sweeping import sweep
+from chimeway.tables import deliveries, events, fanouts, notifications, runs
 from jobs.tables import jobs as job_rows
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
@@ -304,12 +313,12 @@ def test_a_worker_that_does_not_know_the_notifier_says_so_and_the_sweep_asks_aga
     part = Chunk(done.event.event_id, 0)
     known = _NOTIFIERS.pop("test.welcome")
     with pytest.raises(NotifierInvalid, match="aquila worker MODULE"):
-        store.write(plan_chunk, part, clock.now())
+        plan_chunk(part, clock.now())
     _NOTIFIERS["test.welcome"] = known
 
     assert counts()[1] == 0
-    assert len(store.write(plan_chunk, part, clock.now()).notifications) == 101
-    assert not store.write(plan_chunk, part, clock.now()).notifications
+    assert len(plan_chunk(part, clock.now()).notifications) == 101
+    assert not plan_chunk(part, clock.now()).notifications
 
 
 def test_a_trigger_without_recipients_tells_nobody(sync: None) -> None:
@@ -317,3 +326,83 @@ def test_a_trigger_without_recipients_tells_nobody(sync: None) -> None:
 
     assert (done.recipient_count, list(done.notifications), list(done.deliveries)) == (0, [], [])
     assert counts()[:3] == [1, 0, 0]
+
+
+async def test_an_asynchronous_connection_and_a_scoped_session_are_delivered_for(
+    sync: None, email: Recorder
+) -> None:
+    url = jobs.database_url().replace("sqlite:", "sqlite+aiosqlite:").replace("+psycopg:", "+psycopg_async:")
+    await anyio.to_thread.run_sync(store.database)
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await Welcome.atrigger("1", {"name": "A"}, session=connection)
+    await until(lambda: len(email.sent) == 1)
+    scoped = async_scoped_session(async_sessionmaker(engine), scopefunc=lambda: 1)
+    await Welcome.atrigger("2", {"name": "A"}, session=scoped)
+    await scoped.commit()
+    assert len(email.sent) == 2
+    await scoped.remove()
+    await engine.dispose()
+
+
+def test_of_many_recipients_those_that_can_be_told_are_told_and_the_others_are_kept_with_the_error(
+    sync: None, email: Recorder
+) -> None:
+    broken = {"7"}
+
+    class Picky(chimeway.Notifier):
+        notification_key = "test.picky"
+        channels = ("email",)
+
+        def email(self, recipient: chimeway.Recipient, params: Mapping[str, Any]) -> chimeway.Content:
+            if recipient.identity in broken:
+                raise KeyError("plum")
+            return chimeway.Content(text="hello")
+
+    done = Picky.trigger([str(number) for number in range(101)], {})
+    found = store.read(lambda c: c.execute(select(fanouts)).one())
+    assert len(email.sent) == 100
+    assert found.error == "1 recipients are not told: Picky raised KeyError for the recipient '7'"
+
+    broken.clear()
+    sweep()
+    assert sorted(message.recipient_identity for message in email.sent).count("7") == 1
+    assert len(email.sent) == 101
+    assert len(store.read(deliveries_of_event, done.event.event_id)) == 101
+
+
+def test_what_101_recipients_could_not_be_told_is_said_at_the_trigger(queued: None) -> None:
+    class Code(chimeway.Notifier):
+        notification_key = "test.code"
+        channels = ("email",)
+        email = chimeway.Content(text="{reset_token}")
+
+    assert not Code.trigger("1", {"reset_token": "x"}).duplicate
+    with pytest.raises(NotifierInvalid, match="reset_token"):
+        Code.trigger([str(number) for number in range(101)], {"reset_token": "x"})
+
+
+def test_a_conflict_of_versions_leaves_nothing_in_the_callers_transaction(
+    queued: None, engine: Engine
+) -> None:
+    Mention.trigger("1", {"who": "Bo"})
+
+    class Changed(chimeway.Notifier):
+        notification_key = "test.changed"
+        in_app = chimeway.Content(text="x")
+        workflow = chimeway.Workflow(
+            "test.mention", version=1, steps=[chimeway.Deliver("inbox", channel="in_app")]
+        )
+
+    with Session(engine) as session:
+        with pytest.raises(chimeway.WorkflowConflict):
+            Changed.trigger("1", {}, session=session)
+        session.commit()
+
+    assert counts()[0] == 1
+
+
+@pytest.mark.parametrize("session", [object(), "x"])
+def test_a_session_that_is_none_is_named_with_the_remedy(queued: None, session: Any) -> None:
+    with pytest.raises(ConfigError, match=r"session=.*'a' before its name"):
+        Welcome.trigger("1", {"name": "A"}, session=session)

@@ -16,10 +16,8 @@ from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
-from chimeway import store
 from chimeway.dispatch.performing import perform, perform_sync
-from chimeway.errors import ChimewayError
-from chimeway.fanout import Chunk, note_error, plan_chunk
+from chimeway.fanout import Chunk, plan_chunk
 from chimeway.planning import delivering_here
 from chimeway.settings import settings
 from jobs.broker import before_close
@@ -40,7 +38,7 @@ def deliver_here(work: Iterable[Work]) -> None:
             one = waiting.popleft()
             try:
                 if isinstance(one, Chunk):
-                    _plan(one)
+                    plan_chunk(one, settings().clock.now())
                 else:
                     perform_sync(one)
             except Exception as error:  # noqa: BLE001 - the caller's own work is done, and must not fail for this
@@ -57,21 +55,13 @@ async def adeliver_here(work: Iterable[Work]) -> None:
             one = waiting.popleft()
             try:
                 if isinstance(one, Chunk):
-                    await in_thread(_plan, one)
+                    await in_thread(plan_chunk, one, settings().clock.now())
                 else:
                     await perform(one)
             except Exception as error:  # noqa: BLE001 - the caller's own work is done, and must not fail for this
                 _tell(one, error)
             waiting.extendleft(reversed(planned))
             planned.clear()
-
-
-def _plan(chunk: Chunk) -> None:
-    try:
-        store.write(plan_chunk, chunk, settings().clock.now())
-    except ChimewayError as error:
-        store.write(note_error, chunk, error)
-        raise
 
 
 def _tell(work: Work, error: Exception) -> None:

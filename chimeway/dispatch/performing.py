@@ -15,7 +15,7 @@ from chimeway.adapters.failover import Handed, hand_to
 from chimeway.dispatch.addressing import addressed
 from chimeway.dispatch.claiming import Claim, NotClaimed, claim
 from chimeway.dispatch.outcome import conclude
-from chimeway.dispatch.recording import record
+from chimeway.dispatch.recording import INTERRUPTED, record
 from chimeway.errors import TemporaryFailure
 from chimeway.models import DeliveryStatus, Outcome
 from chimeway.portal import run_in_portal
@@ -91,7 +91,7 @@ def _no_adapter(channel: str) -> Handed:
 
 def _interrupted() -> Handed:
     words = "the worker was stopped before the channel had answered"
-    return Handed(adapter="", receipt=None, error=TemporaryFailure(words), error_class="interrupted")
+    return Handed(adapter="", receipt=None, error=TemporaryFailure(words), error_class=INTERRUPTED)
 
 
 def _record(connection: Connection, got: Claim, handed: Handed | None, now: datetime) -> Outcome | None:

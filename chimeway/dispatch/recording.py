@@ -20,7 +20,10 @@ from chimeway.privacy import redacted_response
 from chimeway.settings import LONGEST_BACKOFF, settings
 from chimeway.tables import attempts, deliveries
 from jobs.credentials import redacted
+from jobs.policy import words
 
+#: The class of an attempt that a worker's stop has ended, which uses up none.
+INTERRUPTED = "interrupted"
 #: Characters of an error that a row keeps.
 ERROR_LENGTH = 1000
 
@@ -49,12 +52,16 @@ def record(
     elif (asked := _cancelled(connection, claim)) is not None:
         outcome = Outcome.CANCELLED
         moved = conclude(connection, claim.delivery, outcome, now, reason=asked, **facts)
-    elif claim.attempt >= claim.delivery.max_attempts:
+    elif claim.attempt >= claim.delivery.max_attempts and handed.error_class != INTERRUPTED:
         outcome = Outcome.RETRIES_EXHAUSTED
         moved = conclude(connection, claim.delivery, outcome, now, attempts=claim.attempt, **facts)
     else:
         moved = _fail_for_now(connection, claim, handed, now, jitter=jitter, mine=mine, known=known)
     _add_attempt(connection, claim, handed, attempt, now, source="send" if moved else "late")
+    if not moved and attempt is Outcome.DELIVERED:
+        # It has arrived after all, so that the next attempt would send it twice.
+        waiting = (deliveries.c.status == DeliveryStatus.FAILED.value,)
+        conclude(connection, claim.delivery, outcome, now, where=waiting, columns=known, source="late")
     return outcome if moved else None
 
 
@@ -146,7 +153,7 @@ def _why(handed: Handed) -> dict[str, Any]:
 
 
 def _words(error: Exception | None) -> str | None:
-    return None if error is None else redacted(str(error) or type(error).__name__)[:ERROR_LENGTH]
+    return None if error is None else redacted(words(error) or type(error).__name__)[:ERROR_LENGTH]
 
 
 def _provider_id(handed: Handed) -> str | None:

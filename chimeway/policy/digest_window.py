@@ -10,11 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 from chimeway.errors import NotifierInvalid
+from chimeway.policy.declared import check_blanks, check_parameter, check_text, checked_channels
 from chimeway.policy.wall_clock import minute_of, moment_of, zone_of
 
 DEFAULT_MINUTES = 60
 #: A month: what is held longer nobody waits for.
 LONGEST_WINDOW = 31 * 24 * 60
+#: More deliveries than anybody waits for.
+MOST_ITEMS = 100_000
 #: Characters that a bucket keeps of what it is grouped by.
 LONGEST_GROUP = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,6 +30,10 @@ class Digest:
 
     `Digest(minutes=30)` gathers for half an hour, by the clock; `Digest(daily_at="08:00", time_zone="Europe/Berlin")` from
     one morning to the next. What is said of neither is an hour.
+
+    On PostgreSQL a trigger locks what it gathers in until its transaction is over, for all of its recipients in one order.
+    Transactions that trigger several times, for the same recipients in different orders, may therefore wait for each other
+    until PostgreSQL ends one of them: tell several recipients in one trigger, or go through them in one order.
     """
 
     minutes: int | None = None
@@ -39,6 +46,7 @@ class Digest:
     channels: Sequence[str] = ("email",)
     #: With fewer, they go out as they are.
     min_items: int = 1
+    #: Blanks are filled from the newest trigger's parameters; `{n}` is how many there are.
     subject: str | None = None
     #: What a model is told that writes the text; without them the texts stand one after the other.
     instructions: str | None = None
@@ -53,12 +61,16 @@ class Digest:
             raise NotifierInvalid(
                 f"a Digest's minutes={self.minutes!r} must be from 1 to {LONGEST_WINDOW}, a month"
             )
-        if not _is_count(self.min_items, LONGEST_WINDOW):
-            raise NotifierInvalid(f"a Digest's min_items={self.min_items!r} must be a number from 1")
-        if isinstance(self.channels, str) or not self.channels:
-            raise NotifierInvalid(f"a Digest's channels={self.channels!r} must be names: ('email',)")
+        if not _is_count(self.min_items, MOST_ITEMS):
+            raise NotifierInvalid(
+                f"a Digest's min_items={self.min_items!r} must be a number from 1 to {MOST_ITEMS:,}"
+            )
         zone_of(self.time_zone)
-        object.__setattr__(self, "channels", tuple(self.channels))
+        check_parameter(self.group_by, "a Digest's group_by")
+        for name in ("subject", "instructions", "model"):
+            check_text(getattr(self, name), f"a Digest's {name}")
+        check_blanks(self.subject, "a Digest's subject")
+        object.__setattr__(self, "channels", checked_channels(self.channels, "a Digest's channels"))
 
     @property
     def length(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aquila.errors import ConfigError
 from chimeway.errors import NotifierInvalid
+from chimeway.policy.declared import check_parameter
 
 #: The largest number a column holds, and a year.
 MOST, LONGEST = 2_000_000_000, 366 * 86_400
@@ -31,8 +32,7 @@ class Throttle:
             raise NotifierInvalid(
                 f"Throttle({self.limit!r}, {self.seconds!r}) must be a number from 1 in whole seconds, up to a year"
             )
-        if self.key is not None and (not isinstance(self.key, str) or not self.key):
-            raise NotifierInvalid(f"a Throttle's key={self.key!r} must be the name of a parameter")
+        check_parameter(self.key, "a Throttle's key")
 
     def value_of(self, payload: Mapping[str, Any]) -> str:
         """Give, in JSON, the value that a delivery of these parameters is counted by; nothing without a key."""

@@ -52,6 +52,8 @@ fanouts = Table(
     Column("chunk", Integer, nullable=False),
     json_column("recipients", nullable=False),
     id_column("carrier_id"),
+    # Rises with each planning, which may leave some recipients.
+    Column("revision", Integer, nullable=False),
     Column("planned_at", UtcDateTime),
     # Why it cannot be planned, in words; None while it can.
     Column("error", SafeText),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chimeway.errors import NotifierInvalid
+from chimeway.workflow.listed import list_problem
 
 #: What a fact is that nobody has said.
 MISSING: Any = object()
@@ -108,7 +109,14 @@ class Fact:
         return Compare(self.path, "le", value)
 
     def in_(self, values: Iterable[Any]) -> Compare:
-        """It is one of the values."""
+        """It is one of the values.
+
+        Raises:
+            NotifierInvalid: The values are no list. A text would be taken letter by letter, and a set has another order in
+                each process, so that one process would not know the workflow that another has stored.
+        """
+        if problem := list_problem("values", values):
+            raise NotifierInvalid(f"when({self.path!r}).in_(...): {problem.replace('values=[...]', '.in_([...])')}")
         return Compare(self.path, "in", tuple(values))
 
     def exists(self) -> Compare:
@@ -203,13 +211,18 @@ def lookup(view: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Say whether two JSON values are the same. 1 and 1.0 are, 1 and true are not, and neither are 7 and "7"."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    # JSON has no 1 that is true.
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
 class _Operation(Protocol):
     def __call__(self, fact: Any, value: Any, /) -> bool: ...
-
-
-def _equal(fact: Any, value: Any) -> bool:
-    # JSON has no 1 that is true.
-    return bool(fact == value) and isinstance(fact, bool) == isinstance(value, bool)
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> _Operation:
@@ -225,9 +238,9 @@ def _is_number(value: Any) -> bool:
 
 
 _OPERATIONS: dict[str, _Operation] = {
-    "eq": _equal,
-    "ne": lambda fact, value: not _equal(fact, value),
-    "in": lambda fact, value: any(_equal(fact, one) for one in value),
+    "eq": is_same,
+    "ne": lambda fact, value: not is_same(fact, value),
+    "in": lambda fact, value: any(is_same(fact, one) for one in value),
     "gt": _ordered(lambda fact, value: fact > value),
     "ge": _ordered(lambda fact, value: fact >= value),
     "lt": _ordered(lambda fact, value: fact < value),

@@ -26,11 +26,10 @@ APPROVAL_DECIDED = "approval"
 RUN_NOT_ACTIVE = "run_not_active"
 UNKNOWN_STEP = "unknown_step"
 WAIT_NOT_DUE = "wait_not_due"
-NO_ACTIVE_STEP_DELIVERY = "no_active_step_delivery"
 PRIOR_DELIVERY_NOT_CONVERGED = "prior_delivery_not_converged"
 STEP_NOT_WRITTEN = "step_not_written"
 RUN_NOT_FOUND = "run_not_found"
-#: Its workflow is stored by a newer version, or its notification is gone.
+#: Its workflow is stored by a newer version, its notification is gone, or what comes next cannot be planned.
 UNREADABLE = "run_not_readable"
 MOVED_BY_OTHERS = "moved_by_others"
 SIGNAL_AFTER_EXPIRY = "signal_arrived_after_expiry"

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from chimeway.errors import NotifierInvalid
 from chimeway.workflow.checks import check
+from chimeway.workflow.listed import list_problem
 from chimeway.workflow.steps import Step
 from chimeway.workflow.stored_form import step_from_json, step_to_json
 
@@ -37,6 +38,8 @@ class Workflow:
     steps: Sequence[Step] = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        if problem := list_problem("steps", self.steps):
+            raise NotifierInvalid(f"workflow {self.key!r}: {problem}")
         object.__setattr__(self, "steps", tuple(self.steps))
         check(self.key, self.version, self.steps)
 

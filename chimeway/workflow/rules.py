@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from chimeway.errors import NotifierInvalid
+from chimeway.workflow.listed import list_problem
 from chimeway.workflow.signal_match import SignalMatch
 
 #: Any outcome that a step ends with.
@@ -84,13 +85,17 @@ class Wait:
             raise NotifierInvalid(
                 f"Wait: {error}; days, hours, minutes and seconds are numbers, and delay is a timedelta"
             ) from error
-        listed = [cancel_on] if isinstance(cancel_on, str) else cancel_on
+        listed: Any = [cancel_on] if isinstance(cancel_on, str) else cancel_on
         object.__setattr__(self, "seconds", given.total_seconds())
         object.__setattr__(self, "to", to)
-        object.__setattr__(self, "cancel_on", tuple(_as_match(one) for one in listed))
-        object.__setattr__(
-            self, "on_signal", tuple((_as_match(one), step) for one, step in (on_signal or {}).items())
-        )
+        # What cannot be read stays as it was given: the workflow refuses it, and can say at which step.
+        if list_problem("cancel_on", listed) is None:
+            listed = tuple(_as_match(one) for one in listed)
+        jumps: Any = {} if on_signal is None else on_signal
+        if isinstance(jumps, Mapping):
+            jumps = tuple((_as_match(one), step) for one, step in jumps.items())
+        object.__setattr__(self, "cancel_on", listed)
+        object.__setattr__(self, "on_signal", jumps)
 
     @property
     def listens(self) -> tuple[SignalMatch, ...]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chimeway.workflow.conditions import MISSING, lookup
+from chimeway.workflow.conditions import MISSING, is_same, lookup
 
+#: What a signal may be called.
+EVENT_NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}")
 #: Signals that tell of one notification or of its delivery, by how their names begin.
 OF_A_NOTIFICATION = ("chimeway.notification.", "chimeway.delivery.")
 #: The signal that a person's decision is.
 APPROVAL = "chimeway.approval"
+#: How the names begin of what chimeway tells by itself, and those names.
+OWN = "chimeway."
+OWN_SIGNALS = frozenset(
+    {
+        APPROVAL,
+        *(f"chimeway.notification.{word}" for word in ("seen", "read")),
+        *(f"chimeway.delivery.{word}" for word in ("succeeded", "bounced", "failed")),
+    }
+)
 #: What a match may take from the run, besides `$params.NAME`.
 FROM_THE_RUN = ("$notification_id", "$run_id", "$event_id")
 PARAMS = "$params."
@@ -22,6 +34,8 @@ class SignalMatch:
     """Signals of the notification's recipient with one name, and with some values in their payload.
 
     `SignalMatch("comment.answered", {"comment_id": "$params.comment_id"})`; a plain name stands for one without values.
+    Values are compared as in a condition: a number does not match its text, so tell 7 where 7 is waited for and not "7", and
+    1 does not match true; 1 and 1.0 are the same.
     """
 
     event_name: str
@@ -72,8 +86,13 @@ def resolved(match: SignalMatch, known: Mapping[str, Any]) -> Mapping[str, Any] 
 
 
 def payload_matches(fields: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
-    """Say whether a payload has these values."""
-    return all(payload.get(name, MISSING) == value for name, value in fields.items())
+    """Say whether a payload has these values, compared as conditions compare: 7 and "7" differ, and so do 1 and true."""
+    return all(is_same(payload.get(name, MISSING), value) for name, value in fields.items())
+
+
+def approval_key(run_id: str, step_key: str) -> str:
+    """Give the key under which a step is decided once, by which a decision is known to be one."""
+    return f"{APPROVAL}:{run_id}:{step_key}"
 
 
 def _value(value: Any, known: Mapping[str, Any]) -> Any:

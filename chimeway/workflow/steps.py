@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from chimeway.errors import NotifierInvalid
 from chimeway.models import Outcome
 from chimeway.workflow.conditions import Condition, Fact, as_condition
+from chimeway.workflow.listed import list_problem
 from chimeway.workflow.rules import ANY, On, Rule, Stop, Wait
 from chimeway.workflow.signal_match import APPROVAL, SignalMatch
 
@@ -37,9 +39,15 @@ class Step:
     when: Condition | Fact | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if problem := list_problem("rules", self.rules):
+            raise NotifierInvalid(f"step {self.key!r}: {problem}")
         object.__setattr__(self, "rules", tuple(self.rules))
-        if self.when is not None:
+        if self.when is None:
+            return
+        try:
             object.__setattr__(self, "when", as_condition(self.when))
+        except NotifierInvalid as error:
+            raise NotifierInvalid(f"step {self.key!r}: when: {error}") from error
 
     @property
     def condition(self) -> Condition | None:
@@ -119,6 +127,13 @@ class Approve(Step):
 STEPS: dict[str, type[Step]] = {one.kind: one for one in (Deliver, Gate, Ask, Summarise, Approve)}
 #: Those that an LLM works at.
 WRITERS = (Ask, Summarise)
+
+
+def possible_outcomes(step: Step) -> tuple[str, ...]:
+    """Give how a step can come out: not all that its kind has."""
+    never = {EXPIRED} if isinstance(step, Approve) and step.within is None else set()
+    skipped = () if step.condition is None else (SKIPPED,)
+    return (*(one for one in step.outcomes if one not in never), *skipped)
 
 
 def options_of(step: Step) -> dict[str, Any]:

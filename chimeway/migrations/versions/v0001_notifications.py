@@ -114,6 +114,7 @@ def _fanouts() -> list[Any]:
         sa.Column("chunk", sa.Integer, nullable=False),
         sa.Column("recipients", _JSON, nullable=False),
         sa.Column("carrier_id", sa.String(32)),
+        sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("planned_at", UtcDateTime),
         sa.Column("error", SafeText),
         sa.PrimaryKeyConstraint("event_id", "chunk", name="pk_chimeway_fanouts"),
