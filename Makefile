@@ -47,7 +47,7 @@ soak: $(STAMP)  ## Send jobs and notifications through storms of faults, on SQLi
 	@$(BIN)/python soak/jobs.py --database sqlite && $(BIN)/python soak/jobs.py --database postgresql
 	@$(BIN)/python soak/notifications.py --database sqlite && $(BIN)/python soak/notifications.py --database postgresql
 
-bench: $(STAMP)  ## Measure Aquila against its peers, in one run (11 minutes)
+bench: $(STAMP)  ## Measure Aquila against its peers, in one run (14 minutes)
 	@test -x .venv-bench/bin/python || { echo "==> Making .venv-bench with the peers (once)"; $(PYTHON) -m venv .venv-bench; }
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[jobs]' -r benchmarks/requirements.txt
 	@.venv-bench/bin/python -m benchmarks

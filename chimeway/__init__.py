@@ -131,166 +131,56 @@ __all__ = [
     "unsubscribe_token", "when",
 ]  # fmt: skip
 
-#: Where each name lives. No module is called like a name it gives: importing it would put the module in the name's place.
+#: Where the names live, parted by blanks. No module is called like a name it gives: importing it would put the module in the name's place.
 _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
-    "approval_deciding": ("Approval",),
-    "approvals": (
-        "aapprove",
-        "approve",
-        "areject",
-        "reject",
-    ),
-    "approvals_waiting": (
-        "PendingApproval",
-        "apending_approvals",
-        "pending_approvals",
-    ),
-    "cancelling": (
-        "Cancelled",
-        "acancel",
-        "cancel",
-    ),
-    "content": ("Content",),
+    "approval_deciding": "Approval",
+    "approvals": "aapprove approve areject reject",
+    "approvals_waiting": "PendingApproval apending_approvals pending_approvals",
+    "cancelling": "Cancelled acancel cancel",
+    "content": "Content",
     "errors": (
-        "Bounced",
-        "ChimewayError",
-        "DeliveryError",
-        "FeedbackRefused",
-        "NotificationNotFound",
-        "NotifierInvalid",
-        "PermanentFailure",
-        "TemporaryFailure",
-        "WorkflowConflict",
+        "Bounced ChimewayError DeliveryError FeedbackRefused NotificationNotFound NotifierInvalid "
+        "PermanentFailure TemporaryFailure WorkflowConflict "
     ),
     "explain": (
-        "Entry",
-        "Explanation",
-        "OutcomeCounts",
-        "StepExplanation",
-        "Trace",
-        "aaggregate_outcomes",
-        "aexplain_delivery",
-        "aexplain_notification",
-        "aexplain_run",
-        "aggregate_outcomes",
-        "atrace",
-        "atraces",
-        "explain_delivery",
-        "explain_notification",
-        "explain_run",
-        "trace",
-        "traces",
+        "Entry Explanation OutcomeCounts StepExplanation Trace aaggregate_outcomes "
+        "aexplain_delivery aexplain_notification aexplain_run aggregate_outcomes atrace atraces "
+        "explain_delivery explain_notification explain_run trace traces "
     ),
-    "feedback": (
-        "areceive_feedback",
-        "receive_feedback",
-    ),
+    "feedback": "areceive_feedback receive_feedback",
     "inbox_marks": (
-        "aarchive",
-        "amark_all_read",
-        "amark_read",
-        "amark_seen",
-        "archive",
-        "mark_all_read",
-        "mark_read",
-        "mark_seen",
+        "aarchive amark_all_read amark_read amark_seen archive mark_all_read mark_read mark_seen "
     ),
-    "inbox_pages": (
-        "InboxItem",
-        "InboxPage",
-        "ainbox",
-        "aunread_count",
-        "inbox",
-        "unread_count",
-    ),
-    "message": (
-        "OutgoingMessage",
-        "Receipt",
-    ),
+    "inbox_pages": "InboxItem InboxPage ainbox aunread_count inbox unread_count",
+    "message": "OutgoingMessage Receipt",
     "models": (
-        "Attempt",
-        "Delivery",
-        "DeliveryStatus",
-        "Event",
-        "Notification",
-        "Outcome",
-        "Record",
-        "RunState",
-        "Signal",
-        "WorkflowRun",
+        "Attempt Delivery DeliveryStatus Event Notification Outcome Record RunState Signal WorkflowRun "
     ),
-    "notifier": ("Notifier",),
-    "policy": (
-        "DeliveryCap",
-        "Digest",
-        "Preference",
-        "QuietHours",
-        "Throttle",
-    ),
-    "pruning": (
-        "Pruned",
-        "aprune",
-        "prune",
-    ),
-    "recipient": ("Recipient",),
+    "notifier": "Notifier",
+    "policy": "DeliveryCap Digest Preference QuietHours Throttle",
+    "pruning": "Pruned aprune prune",
+    "recipient": "Recipient",
     "recipient_limits": (
-        "aclear_quiet_hours",
-        "aset_delivery_cap",
-        "aset_quiet_hours",
-        "clear_quiet_hours",
-        "set_delivery_cap",
-        "set_quiet_hours",
+        "aclear_quiet_hours aset_delivery_cap aset_quiet_hours clear_quiet_hours set_delivery_cap "
+        "set_quiet_hours "
     ),
-    "recipient_preferences": (
-        "Preferences",
-        "apreferences",
-        "aset_preference",
-        "preferences",
-        "set_preference",
-    ),
-    "retrying": (
-        "aretry",
-        "retry",
-    ),
-    "settings": ("configure",),
-    "signal": (
-        "atrack",
-        "track",
-    ),
-    "signed_unsubscription": ("Unsubscription",),
-    "sweeping": (
-        "Swept",
-        "asweep",
-        "sweep",
-    ),
-    "tables": ("metadata",),
-    "trigger": ("Triggered",),
-    "unsubscribing": (
-        "aunsubscribe",
-        "read_unsubscribe_token",
-        "unsubscribe",
-        "unsubscribe_token",
-    ),
-    "workflow": (
-        "Approve",
-        "Ask",
-        "Deliver",
-        "Gate",
-        "On",
-        "SignalMatch",
-        "Stop",
-        "Summarise",
-        "Wait",
-        "Workflow",
-        "when",
-    ),
+    "recipient_preferences": "Preferences apreferences aset_preference preferences set_preference",
+    "retrying": "aretry retry",
+    "settings": "configure",
+    "signal": "atrack track",
+    "signed_unsubscription": "Unsubscription",
+    "sweeping": "Swept asweep sweep",
+    "tables": "metadata",
+    "trigger": "Triggered",
+    "unsubscribing": "aunsubscribe read_unsubscribe_token unsubscribe unsubscribe_token",
+    "workflow": "Approve Ask Deliver Gate On SignalMatch Stop Summarise Wait Workflow when",
 }
 #: What is plain data, and needs no actors.
 _PLAIN = frozenset({"errors", "models"})  # noqa: RUF067 - read by `__getattr__`
 
 
 def __getattr__(name: str) -> Any:
-    home = next((module for module, names in _HOMES.items() if name in names), None)
+    home = next((module for module, names in _HOMES.items() if name in names.split()), None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

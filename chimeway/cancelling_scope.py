@@ -10,6 +10,7 @@ from aquila.errors import ConfigError
 from chimeway.errors import NotificationNotFound
 from chimeway.tables import deliveries, events, fanouts, notifications, runs
 from chimeway.trigger_checks import checked_tenant
+from jobs.sqltypes import storable
 
 #: The table that each id is one of.
 _HOMES = {"event_id": events, "notification_id": notifications, "delivery_id": deliveries}
@@ -68,7 +69,7 @@ def read_scope(tenant_id: str, **names: str | None) -> Scope:
         said = " and ".join(given) or "nothing"
         raise ConfigError(f"cancel takes one of {', '.join(names)}, and {said} was given")
     name, value = next(iter(given.items()))
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or value != storable(value):
         raise ConfigError(f"cancel({name}={value!r}) takes a text that is not blank")
     return Scope(checked_tenant(tenant_id), name, value)
 

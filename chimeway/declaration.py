@@ -12,10 +12,13 @@ from chimeway.errors import NotifierInvalid
 from chimeway.policy import Digest, Throttle
 from chimeway.privacy import is_secret
 from chimeway.workflow import Approve, Deliver, Gate, Workflow
+from jobs.sqltypes import storable
 
 KEY = re.compile(r"[A-Za-z_][\w.:-]{0,254}")
 CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,99}")
 MOST_ATTEMPTS = 100
+#: What a column of the databases' holds.
+LARGEST_VERSION = 2**31 - 1
 #: Where a stored workflow asks for a parameter.
 PARAMETER = re.compile(r"params\.(\w+)")
 LONGEST_CATEGORY = 100
@@ -37,7 +40,7 @@ def check_notifier(cls: Any, reserved: Collection[str] = ()) -> None:
             f"{name}.notification_key={cls.notification_key!r} may hold up to 255 letters, digits, '_', '.', ':' and '-', "
             "and begins with a letter"
         )
-    _check_number(name, "version", cls.version, most=None)
+    _check_number(name, "version", cls.version, most=LARGEST_VERSION)
     _check_number(name, "max_attempts", cls.max_attempts, most=MOST_ATTEMPTS)
     _check_kinds(cls)
     _check_channels(name, "channels", cls.channels, empty=False)
@@ -46,9 +49,7 @@ def check_notifier(cls: Any, reserved: Collection[str] = ()) -> None:
     _check_params(cls)
     if not isinstance(cls.critical, bool):
         raise NotifierInvalid(f"{name}.critical={cls.critical!r} is True or False")
-    if cls.category is not None and not (
-        isinstance(cls.category, str) and 0 < len(cls.category) <= LONGEST_CATEGORY
-    ):
+    if cls.category is not None and not _is_category(cls.category):
         raise NotifierInvalid(f"{name}.category={cls.category!r} is a text of 1 to 100 characters, or None")
     for place in _places_of_all(cls):
         if place in reserved:
@@ -132,6 +133,14 @@ def _check_number(name: str, what: str, value: Any, *, most: int | None) -> None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
         upper = f"1 to {most}" if most else "a number from 1"
         raise NotifierInvalid(f"{name}.{what}={value!r} is {upper}")
+
+
+def _is_category(value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value.strip()) <= len(value) <= LONGEST_CATEGORY
+        and value == storable(value)
+    )
 
 
 def _check_kinds(cls: Any) -> None:

@@ -45,6 +45,13 @@ class DeliveryError(ChimewayError):
 
     #: The word that the attempt's row has.
     error_class = "unknown"
+    # Defaults for classes of a host's own whose `__init__` does not call this one.
+    #: What the provider calls the message, if it took it.
+    provider_message_id: str | None = None
+    #: What the provider answered, as JSON values without secrets.
+    response: dict[str, Any] | None = None
+    #: Seconds that the provider asks to wait; None if it does not say.
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -56,11 +63,8 @@ class DeliveryError(ChimewayError):
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
-        #: What the provider calls the message, if it took it.
         self.provider_message_id = provider_message_id
-        #: What the provider answered, as JSON values without secrets.
         self.response = response
-        #: Seconds that the provider asks to wait; None if it does not say.
         self.retry_after = retry_after
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, get_args
+from uuid import UUID
 
 from sqlalchemy import Connection, select
 
@@ -95,10 +97,51 @@ def _read(adapter_name: str, headers: Mapping[str, str], body: bytes) -> list[di
             f"no adapter of this process has the name {adapter_name!r} and a verify_feedback; "
             "give it to chimeway.configure(channels=...) in the process that receives its web hooks, too"
         )
+    if not callable(getattr(headers, "items", None)):
+        raise ConfigError(f"headers= are the request's, a mapping of texts, not {type(headers).__name__}")
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise ConfigError(
+            f"body= is the request's body as it came, bytes, not {type(body).__name__}: what is signed are the bytes"
+        )
     now = settings().clock.now()
-    rows = [_row(adapter_name, one, now) for one in adapter.verify_feedback(headers, body, now)]
+    said = _said(adapter_name, adapter.verify_feedback(headers, bytes(body), now))
+    rows = [_row(adapter_name, one, now) for one in said]
     # In one order, so that two requests with the same news do not wait for each other.
     return sorted(rows, key=lambda row: row["provider_event_id"] or "")
+
+
+def _said(adapter_name: str, given: Any) -> Sequence[ProviderFeedback]:
+    """Give what an adapter's verify_feedback gave, if it is that.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if inspect.iscoroutine(given):
+        given.close()
+    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    odd = [one for one in given if not isinstance(one, ProviderFeedback)] if is_list else [given]
+    if odd:
+        what = f"{'a list with ' if is_list else ''}{type(odd[0]).__name__}"
+        raise ConfigError(
+            f"verify_feedback of the adapter {adapter_name!r} gave {what}; it is no async function and gives a list of "
+            "chimeway.adapters.ProviderFeedback, an empty one if there is no news"
+        )
+    return list(given)
+
+
+def _text(adapter_name: str, name: str, given: Any) -> str | None:
+    """Give an id as text: many providers count.
+
+    Raises:
+        ConfigError: It is nothing that names anything.
+    """
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int | UUID):
+        raise ConfigError(
+            f"the adapter {adapter_name!r} gave feedback whose {name} is {type(given).__name__}, and must be a text"
+        )
+    return str(given) or None
 
 
 def _row(adapter_name: str, said: ProviderFeedback, now: datetime) -> dict[str, Any]:
@@ -107,14 +150,16 @@ def _row(adapter_name: str, said: ProviderFeedback, now: datetime) -> dict[str, 
         raise ConfigError(
             f"the adapter {adapter_name!r} gave feedback of the kind {said.kind!r}, which is none of {kinds}"
         )
-    named = said.delivery_id if said.delivery_id and _DELIVERY_ID.fullmatch(said.delivery_id) else None
+    event_id = _text(adapter_name, "provider_event_id", said.provider_event_id)
+    message_id = _text(adapter_name, "provider_message_id", said.provider_message_id)
+    named = _text(adapter_name, "delivery_id", said.delivery_id)
     row_id = new_id()
     return {
         "id": row_id,
         "adapter": adapter_name,
-        "provider_event_id": _event_id(said.provider_event_id),
-        "delivery_id": named,
-        "provider_message_id": said.provider_message_id or None,
+        "provider_event_id": _event_id(event_id),
+        "delivery_id": named if named and _DELIVERY_ID.fullmatch(named) else None,
+        "provider_message_id": message_id,
         "kind": said.kind,
         "state": "queued",
         "detail": redacted_response({"detail": said.detail}) if said.detail else None,

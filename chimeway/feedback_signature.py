@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -31,7 +32,7 @@ def read_secret(secret: str) -> bytes:
         ConfigError: It is no such text, or so short that it can be guessed. The message does not show it.
     """
     if not isinstance(secret, str):
-        raise ConfigError(f"a web hook's secret is text, not {type(secret).__name__}")
+        raise ConfigError(f"a web hook's secret is text, not {type(secret).__name__}; decode() bytes")
     try:
         key = (
             base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -79,12 +80,17 @@ def verify(
         tolerance: How old it may be, or ahead.
 
     Raises:
-        FeedbackRefused: A header is missing, the time is too far off, or no signature fits.
+        FeedbackRefused: A header is missing or no text, the time is too far off, or no signature fits.
     """
-    given = {name.lower(): value for name, value in headers.items()}
+    pairs = (
+        (name, value) for name, value in headers.items() if isinstance(name, str) and isinstance(value, str)
+    )
+    given = {name.lower(): value for name, value in pairs}
     missing = [name for name in (ID, TIMESTAMP, SIGNATURE) if not given.get(name)]
     if missing:
         raise FeedbackRefused(f"the web hook has no header {missing[0]!r}")
+    if any(unicodedata.category(letter) == "Cs" for name in (ID, SIGNATURE) for letter in given[name]):
+        raise FeedbackRefused(f"the web hook's {ID} or {SIGNATURE} holds halves of characters")
     timestamp = given[TIMESTAMP]
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > len("9999999999999"):
         raise FeedbackRefused(f"the web hook's {TIMESTAMP} is no number of seconds")

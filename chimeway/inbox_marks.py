@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from chimeway.errors import NotificationNotFound
 from chimeway.inbox_pages import in_the_inbox
+from chimeway.rows import known_id
 from chimeway.settings import settings
 from chimeway.signal import add_signal
 from chimeway.store import atransact, awrite, transact, write
@@ -223,10 +224,10 @@ def _mark(connection: Connection, column: str, who: Whose, notification_id: str,
         table.c.recipient_identity == who.identity,
     )
     first = update(table).where(*theirs, table.c[column].is_(None)).values({column: now})
-    if connection.execute(first).rowcount == 1:
+    if known_id(notification_id) and connection.execute(first).rowcount == 1:
         _tell(connection, column, who, notification_id, now)
         return True
-    if connection.execute(select(table.c.id).where(*theirs)).first() is None:
+    if not known_id(notification_id) or connection.execute(select(table.c.id).where(*theirs)).first() is None:
         raise NotificationNotFound(
             f"this recipient of the tenant {who.tenant_id!r} has no notification {notification_id!r}"
         )

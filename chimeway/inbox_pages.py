@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
@@ -15,7 +15,7 @@ from aquila.errors import ConfigError
 from chimeway.content import Content
 from chimeway.inbox_content import shown_contents
 from chimeway.models import Notification
-from chimeway.rows import as_record
+from chimeway.rows import as_record, known_id
 from chimeway.store import aread, atransact, read, transact
 from chimeway.tables import notifications
 from chimeway.whose import Whose, whose
@@ -247,10 +247,11 @@ def _read_cursor(text: str) -> tuple[datetime, str]:
     try:
         moment, _, row_id = base64.urlsafe_b64decode(text).decode("ascii").partition(" ")
         read_moment = datetime.fromisoformat(moment)
-    except (TypeError, ValueError, binascii.Error):
+        in_utc = read_moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, binascii.Error):
         raise ConfigError(
             "before= is no cursor of an inbox; give the next_cursor of the page before"
         ) from None
-    if read_moment.tzinfo is None or not row_id.isalnum():
+    if read_moment.tzinfo is None or not known_id(row_id):
         raise ConfigError("before= is no cursor of an inbox; give the next_cursor of the page before")
-    return read_moment, row_id
+    return in_utc, row_id

@@ -87,7 +87,7 @@ class Event(Record):
     cancellation_key: str | None = None
     category: str | None = None
     #: The parameters of the trigger, without what must not be kept.
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
     #: What the notifier said of its deliveries.
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,9 +104,9 @@ class Notification(Record):
     created_at: datetime
     tenant_id: str = "default"
     #: Where each channel reaches the recipient.
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: What each channel, or each step of a workflow, says.
-    contents: Mapping[str, Any] = field(default_factory=dict)
+    contents: Mapping[str, Any] = field(default_factory=dict, repr=False)
     #: When the in-app channel showed it.
     inbox_at: datetime | None = None
     seen_at: datetime | None = None
@@ -154,7 +154,7 @@ class Delivery(Record):
     carrier_id: str | None = None
     digest_bucket_id: str | None = None
     #: The text that a model wrote for it.
-    written: str | None = None
+    written: str | None = field(default=None, repr=False)
     #: How it came out; before the end only a temporary failure.
     outcome: Outcome | None = None
     adapter: str | None = None
@@ -180,7 +180,7 @@ class Attempt(Record):
     #: What went wrong, in words.
     error: str | None = None
     provider_message_id: str | None = None
-    provider_response: Mapping[str, Any] | None = None
+    provider_response: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,7 @@ class Signal(Record):
     event_name: str
     occurred_at: datetime
     tenant_id: str = "default"
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
     dedup_key: str | None = None
     processed_at: datetime | None = None
     result: Mapping[str, Any] | None = None

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, get_args
 
 from aquila.errors import ConfigError
 from chimeway.declaration import check_notifier, places_of
+from chimeway.errors import NotifierInvalid
+from chimeway.fanout import AT_ONCE
 from chimeway.models import Event
 from chimeway.planning import PlanOptions
 from chimeway.policy import Digest, Throttle
@@ -208,5 +210,11 @@ class Notifier:
         if not order.is_large:
             return replace(order, rendered=render(notifier, recipients, given))
         # Rendered where they are planned, from what is stored of the parameters: what cannot be is told here and now.
-        render(notifier, recipients[:1], event.payload)
+        try:
+            render(notifier, recipients[:1], event.payload)
+        except NotifierInvalid as error:
+            raise NotifierInvalid(
+                f"{error}. With more than {AT_ONCE} recipients contents are made of what is stored: JSON values, without "
+                "parameters whose names are those of secrets"
+            ) from error
         return order

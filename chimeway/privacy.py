@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chimeway.errors import NotifierInvalid
+from chimeway.hidden_addresses import address_pattern, without_address, without_paths
 from chimeway.json_values import LARGEST, plain
 from jobs.credentials import redacted as without_credentials
 
@@ -69,10 +70,15 @@ def redacted(value: Any, *, where: str = "the payload", largest: int = LARGEST) 
     return plain(value, where=where, drop=is_secret, largest=largest)
 
 
-def redacted_response(value: Any) -> dict[str, Any]:
+def redacted_response(value: Any, *, address: str | None = None) -> dict[str, Any]:
     """Turn what a provider answered into a JSON object that a row keeps. Never raises: an answer is worth no failure.
 
-    Secrets are left out, by key and by shape; long texts are cut; what cannot be kept is replaced by a word on why.
+    Secrets are left out, by key and by shape; URLs are cut to their host; long texts are cut; what cannot be kept is replaced
+    by a word on why.
+
+    Args:
+        value: What it answered.
+        address: Where the message went to, which is taken out as well.
     """
     try:
         given = value if isinstance(value, Mapping) else {"answer": value}
@@ -81,20 +87,22 @@ def redacted_response(value: Any) -> dict[str, Any]:
         return {"not_kept": str(error)}
     except Exception as error:  # noqa: BLE001 - a mapping of a provider's library may do anything when it is read
         return {"not_kept": f"the answer cannot be read: {type(error).__name__}"}
-    short: dict[str, Any] = _short(kept)
+    short: dict[str, Any] = _short(kept, address_pattern(address))
     if (size := len(json.dumps(short, ensure_ascii=False))) > LARGEST_RESPONSE:
         return {"not_kept": f"the answer has {size:,} characters, and at most {LARGEST_RESPONSE:,} are kept"}
     return short
 
 
-def _short(value: Any) -> Any:
-    """Cut long texts, and take out of all what looks like a key, also one that the cut goes through."""
+def _short(value: Any, address: re.Pattern[str] | None) -> Any:
+    """Cut long texts, and take out of all what looks like a key or an address, also one that the cut goes through."""
     match value:
         case str():
-            text = without_credentials(value[: LONGEST_TEXT + _LONGEST_KEY])
+            text = without_paths(without_address(value[: LONGEST_TEXT + _LONGEST_KEY], address))
+            text = without_credentials(text)
             return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
         case list():
-            return [_short(item) for item in value]
+            return [_short(item, address) for item in value]
         case dict():
-            return {key: _short(item) for key, item in value.items()}
+            # A server may answer by address: `{"ada@example.com": "unknown"}`.
+            return {without_address(key, address): _short(item, address) for key, item in value.items()}
     return value

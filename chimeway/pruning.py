@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -99,7 +99,7 @@ async def aprune(older_than: timedelta = DEFAULT_AGE) -> Pruned:
 
 
 def _prune_events(connection: Connection, before: datetime) -> Pruned:
-    ids = _few(connection, _old_events(connection, before))
+    ids = _events_of_ours(connection, before)
     if not ids:
         return Pruned()
     theirs = select(deliveries.c.id).where(deliveries.c.event_id.in_(ids))
@@ -116,7 +116,30 @@ def _prune_events(connection: Connection, before: datetime) -> Pruned:
     )
 
 
-def _old_events(connection: Connection, before: datetime) -> list[str]:
+def _events_of_ours(connection: Connection, before: datetime) -> list[str]:
+    """Give some events that are over, and that nobody else can move until this transaction ends."""
+    busy: set[str] = set()
+    while ids := _few(connection, _old_events(connection, before, busy)):
+        held = _held(connection, ids, before)
+        if ours := [one for one in ids if one not in held]:
+            return ours
+        busy |= held
+    return []
+
+
+def _held(connection: Connection, ids: Sequence[str], before: datetime) -> set[str]:
+    """Lock the deliveries of events; give the events of those that somebody else has, or has revived meanwhile."""
+    theirs = deliveries.c.event_id.in_(ids)
+    is_old = or_(deliveries.c.terminal_at.is_(None), deliveries.c.terminal_at < before)
+    over = and_(deliveries.c.status.not_in(_OPEN), is_old)
+    query = select(deliveries.c.id).where(theirs, over).order_by(deliveries.c.id)
+    # A host's transaction in which `retry` has revived one is not waited for: it may go on for long.
+    locked = set(connection.scalars(query.with_for_update(skip_locked=True)))
+    every = connection.execute(select(deliveries.c.id, deliveries.c.event_id).where(theirs))
+    return {str(event_id) for delivery_id, event_id in every if delivery_id not in locked}
+
+
+def _old_events(connection: Connection, before: datetime, busy: Collection[str]) -> list[str]:
     unfinished = exists().where(
         deliveries.c.event_id == events.c.id,
         or_(deliveries.c.status.in_(_OPEN), deliveries.c.terminal_at >= before),
@@ -125,7 +148,7 @@ def _old_events(connection: Connection, before: datetime) -> list[str]:
         runs.c.event_id == events.c.id, or_(runs.c.state.in_(_RUNNING), runs.c.ended_at >= before)
     )
     unplanned = exists().where(fanouts.c.event_id == events.c.id, fanouts.c.planned_at.is_(None))
-    over = and_(events.c.created_at < before, ~unfinished, ~running, ~unplanned)
+    over = and_(events.c.created_at < before, events.c.id.not_in(busy), ~unfinished, ~running, ~unplanned)
     query = select(events.c.id).where(over).order_by(events.c.created_at, events.c.id).limit(BATCH)
     # Another one that prunes has its own.
     return list(connection.scalars(query.with_for_update(skip_locked=True)))

@@ -26,7 +26,10 @@ def register(key: str, notifier: type[Any]) -> None:
     if (
         known is not None
         and _home(known) != _home(notifier)
-        and "__main__" not in {known.__module__, notifier.__module__}
+        and not (
+            "__main__" in {known.__module__, notifier.__module__}
+            and known.__qualname__ == notifier.__qualname__
+        )
     ):
         raise NotifierInvalid(
             f"two notifiers have the key {key!r}: {_home(known)} and {_home(notifier)}; give one another notification_key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ R = TypeVar("R", bound=Record)
 
 #: Ids in one `IN (...)`; every database takes that many.
 IN_ONE_READ = 500
+ID_SHAPE = re.compile(r"[0-9A-Za-z]{1,32}")
 #: What a column is turned into.
 _KINDS: Mapping[str, Any] = {
     "status": DeliveryStatus,
@@ -157,7 +159,14 @@ def in_parts(ids: Iterable[str]) -> Iterator[Sequence[str]]:
         yield many[start : start + IN_ONE_READ]
 
 
+def known_id(value: object) -> bool:
+    """Say whether a value can be an id of a row; anything may stand in a URL, and not every database may be asked for it."""
+    return isinstance(value, str) and ID_SHAPE.fullmatch(value) is not None
+
+
 def _find(connection: Connection, kind: type[R], table: Table, row_id: str) -> R | None:
+    if not known_id(row_id):
+        return None
     row = connection.execute(select(table).where(table.c.id == row_id)).mappings().first()
     return None if row is None else as_record(kind, row)
 

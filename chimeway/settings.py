@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from aquila.errors import ConfigError
-from chimeway.adapters.base import Adapter
+from chimeway.adapters.base import Adapter, check_name
 from chimeway.adapters.inbox import InboxAdapter
 from chimeway.clock import Clock, SystemClock
 from jobs.crons import reschedule
@@ -46,6 +46,8 @@ class ChimewaySettings:
     clock: Clock = field(default_factory=SystemClock)
     backoff: float = DEFAULT_BACKOFF
     timeout: float = DEFAULT_TIMEOUT
+    #: Fields that `configure` leaves as they are, while a test has put its own in their place.
+    pinned: frozenset[str] = frozenset()
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -108,10 +110,19 @@ def configure(
         "timeout": None if timeout is None else _seconds("timeout", timeout),
     }
     if addresses is not None and not callable(addresses):
-        raise ConfigError(f"addresses={addresses!r} is a function: (recipient_identity, channel) -> address")
+        # Not quoted: it may hold them.
+        raise ConfigError(
+            f"addresses is a function, (recipient_identity, channel) -> address, not {type(addresses).__name__}"
+        )
+    if clock is not None and not callable(getattr(clock, "now", None)):
+        raise ConfigError(
+            f"clock has a method now() that gives an aware datetime; {type(clock).__name__} has not"
+        )
     if progression is not None:
         reschedule(PROGRESSION, progression)
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {
+        name: value for name, value in given.items() if value is not None and name not in _SETTINGS.pinned
+    }
     _SETTINGS = replace(_SETTINGS, **changes)
 
 
@@ -130,18 +141,29 @@ def _dispatcher(name: str, where: str) -> Dispatcher:
 
 
 def _channels(given: Mapping[str, Adapter | Sequence[Adapter]]) -> dict[str, tuple[Adapter, ...]]:
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"channels maps names to adapters, {{'email': ...}}; it is no {type(given).__name__}"
+        )
     found: dict[str, tuple[Adapter, ...]] = {}
     for channel, one in given.items():
-        if not CHANNEL_NAME.fullmatch(channel):
+        if not isinstance(channel, str) or not CHANNEL_NAME.fullmatch(channel):
             raise ConfigError(f"the channel {channel!r} must be up to 100 small letters, digits and '_'")
-        adapters = tuple(one) if isinstance(one, Sequence) else (one,)
+        adapters = tuple(one) if isinstance(one, Sequence) and not isinstance(one, str | bytes) else (one,)
         if not adapters:
             raise ConfigError(f"the channel {channel!r} has no adapter; name one, or leave the channel out")
         for adapter in adapters:
+            # Not quoted: it may hold a password.
+            if isinstance(adapter, type):
+                raise ConfigError(
+                    f"channels[{channel!r}] holds the class {adapter.__name__}; write {adapter.__name__}(...)"
+                )
             if not isinstance(adapter, Adapter):
                 raise ConfigError(
-                    f"channels[{channel!r}] holds {adapter!r}, which is no adapter: it needs a name and deliver(message)"
+                    f"channels[{channel!r}] holds {type(adapter).__name__}, which is no adapter: it needs a name and "
+                    "deliver(message)"
                 )
+            check_name(adapter.name)
         found[channel] = adapters
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -19,12 +18,10 @@ from chimeway.store import add_jobs, atransact, transact
 from chimeway.tables import signals
 from chimeway.trigger_checks import checked_key, checked_tenant
 from chimeway.whose import whose
-from chimeway.workflow.signal_match import APPROVAL
+from chimeway.workflow.signal_match import APPROVAL, EVENT_NAME, OWN
 from jobs.host_connection import AsyncHostSession, HostSession
 from jobs.rows import new_id
 from jobs.sqltypes import insert_into
-
-EVENT_NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}")
 
 
 def track(
@@ -130,6 +127,10 @@ def _checked(
     if event_name == APPROVAL:
         raise NotifierInvalid(
             f"{APPROVAL} is told by chimeway.approve and chimeway.reject, which check who decides what"
+        )
+    if isinstance(dedup_key, str) and dedup_key.startswith(OWN):
+        raise NotifierInvalid(
+            f"a dedup_key that begins with {OWN!r} is one of chimeway's own; begin it otherwise"
         )
     if payload is not None and not isinstance(payload, Mapping):
         raise NotifierInvalid(f"payload is a mapping of names to values, not {type(payload).__name__}")

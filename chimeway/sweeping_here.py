@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, or_, select
 
+from aquila.errors import ConfigError
 from chimeway import store
 from chimeway.digesting import flush
 from chimeway.dispatch.here import Work, deliver_here
@@ -64,8 +65,9 @@ def apart(which: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001 - one row's fault must not keep all others from going on
-        # What the error says may hold somebody's words.
-        logger.warning("sweep: %s failed: %s; the next round does it again", which, type(error).__name__)
+        # What others say may hold somebody's words.
+        why = error if isinstance(error, ConfigError) else type(error).__name__
+        logger.warning("sweep: %s failed: %s; the next round does it again", which, why)
 
 
 def sweep_here(now: datetime) -> dict[str, int]:

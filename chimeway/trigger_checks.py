@@ -71,8 +71,10 @@ def checked_params(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
 def _text(name: str, value: str, longest: int) -> str:
     if not isinstance(value, str):
         raise NotifierInvalid(f"{name}={value!r} is a text, not {type(value).__name__}; write str(...)")
-    if not value.strip() or len(value) > longest or value != storable(value):
+    if not value.strip() or len(value) > longest:
         raise NotifierInvalid(
             f"{name} has 1 to {longest} characters and is not blank; {len(value)} were given"
         )
+    if value != storable(value):
+        raise NotifierInvalid(f"{name} holds a character that no database keeps: NUL, or half of a pair")
     return value

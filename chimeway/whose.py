@@ -7,8 +7,7 @@ from typing import Any
 
 from aquila.errors import ConfigError
 from chimeway.recipient import as_recipients
-
-LONGEST_TENANT = 100
+from chimeway.trigger_checks import checked_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,7 @@ def whose(recipient: Any, tenant_id: str) -> Whose:
     Raises:
         ConfigError: It names nobody or several, or the tenant's name cannot be one.
     """
-    if not isinstance(tenant_id, str) or not tenant_id.strip() or len(tenant_id) > LONGEST_TENANT:
-        raise ConfigError(f"tenant_id={tenant_id!r} must be a text of 1 to {LONGEST_TENANT} characters")
+    checked_tenant(tenant_id)
     found = as_recipients(recipient)
     if len(found) != 1:
         raise ConfigError(f"this takes one recipient, not {len(found)}; call it once for each")

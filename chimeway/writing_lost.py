@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from chimeway import carriers
 from chimeway.store import add_jobs
@@ -20,6 +20,8 @@ from jobs.tables import jobs as job_rows
 
 logger = logging.getLogger("chimeway")
 
+#: What a statement fails with because of the row that it is about; all else is the database's own failure.
+_OF_A_ROW = (DataError, IntegrityError, InternalError)
 #: Characters of an error that a row keeps.
 ERROR_LENGTH = 1000
 
@@ -113,8 +115,7 @@ def _settle_apart(
         with connection.begin_nested():
             return settle(row)
     except Exception as error:
-        if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
-            # It is the database that fails, not the row.
+        if isinstance(error, DBAPIError) and not isinstance(error, _OF_A_ROW):
             raise
         # What the error says may hold somebody's words.
         logger.warning("%s: its lost text cannot be settled: %s", name, type(error).__name__)

@@ -1,6 +1,7 @@
 """Threads: a few for the runner's own calls that block, and some for plain functions.
 
-A thread cannot be cancelled, so it is known how many plain functions go on after their attempts.
+A thread cannot be cancelled, so it is known how many plain functions go on after their attempts. The process does not end
+before they do, unless it is made to.
 """
 
 from __future__ import annotations
@@ -43,6 +44,50 @@ async def in_thread(
 async def on_redis(function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run a call that blocks on Redis. Cancelling waits for it."""
     return await in_thread(function, *args, limiter=redis_threads)
+
+
+async def run_abandonable(function: Callable[[], T]) -> T:
+    """Run a function in a thread of its own; when this call is cancelled, the thread goes on, and `left_behind` counts it.
+
+    Args:
+        function: What to run. How many run at once is decided by who calls.
+    """
+    # It may be left before it has begun, and then begin all the same or never. Both sides look under the lock.
+    runs = left = False
+
+    def counted() -> T:
+        nonlocal runs
+        with _LEFT.lock:
+            runs = True
+            _LEFT.count += left
+        try:
+            return function()
+        finally:
+            with _LEFT.lock:
+                runs = False
+                _LEFT.count -= left
+
+    try:
+        return await to_thread.run_sync(counted, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    except anyio.get_cancelled_exc_class():
+        with _LEFT.lock:
+            left = True
+            _LEFT.count += runs
+        raise
+
+
+def left_behind() -> int:
+    """Say how many functions of this process go on in threads of `run_abandonable` that nobody waits for any more."""
+    return _LEFT.count
+
+
+class _LeftBehind:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+
+
+_LEFT = _LeftBehind()
 
 
 def _limiter(kept: RunVar[anyio.CapacityLimiter], threads: int) -> anyio.CapacityLimiter:

@@ -38,6 +38,8 @@ from soak.notify_orders import Order, ReadKind, draw_orders, draw_read
 BUSY = 30.0
 #: Seconds between two looks at the clock, and between two tries.
 PAUSE = 0.05
+#: The part of those who read when waits end that do so at once, and seconds in which the others do.
+AT_ONCE, BEHIND = 0.5, 4.0
 
 
 class Book:
@@ -102,8 +104,13 @@ class Readers:
         while self._due and self._due[0][0] <= time.monotonic():
             ready.append(heapq.heappop(self._due)[1:])
         if jumped:
-            # The waits that are over at this moment are being ended.
-            ready, self._at_the_jump = [*self._at_the_jump, *ready], []
+            # The waits that are over at this moment are being ended: some read before that is done, some behind it.
+            for told in self._at_the_jump:
+                if self.chance.random() < AT_ONCE:
+                    ready.append(told)
+                else:
+                    heapq.heappush(self._due, (time.monotonic() + self.chance.uniform(0.0, BEHIND), *told))
+            self._at_the_jump.clear()
         return ready
 
     def _look_for_many(self) -> None:

@@ -135,7 +135,7 @@ def _examine_delivery(
     # A delivery that lacked an address had no attempt; ours all have one.
     if claimed != list(range(1, delivery.attempt_count + 1)):
         verdict.accuse("attempts not contiguous", [f"{name}: {claimed} recorded of {delivery.attempt_count}"])
-    good = [row for row in rows if row.source == "send" and row.outcome == "delivered"]
+    good = _good(delivery, rows)
     if len(good) != (delivery.status == _SENT):
         verdict.accuse("not recorded as sent exactly once", [f"{name}: {len(good)} times"])
     if delivery.status == _SENT and not any("ok" in calls.ended[row.attempt_number] for row in good):
@@ -143,6 +143,15 @@ def _examine_delivery(
     if delivery.status != _SENT and not delivery.reason:
         verdict.accuse("not sent and no reason", [name])
     verdict.accuse("second call without a record of the first", _unrecorded(name, rows, calls))
+
+
+def _good(delivery: DeliveryRow, rows: Sequence[AttemptRow]) -> list[AttemptRow]:
+    """Give the attempts by which a delivery counts as sent."""
+    good = [row for row in rows if row.outcome == "delivered" and row.source == "send"]
+    if good or delivery.status != _SENT:
+        return good
+    # One that answered after its lease ends what was still to be sent again.
+    return [row for row in rows if row.outcome == "delivered" and row.source == "late"][:1]
 
 
 def _unrecorded(name: str, rows: Sequence[AttemptRow], calls: Calls) -> Iterable[str]:

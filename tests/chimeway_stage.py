@@ -130,6 +130,7 @@ def signalled(
     *,
     actor: str = "ada",
     tenant: str = "default",
+    dedup_key: str | None = None,
 ) -> Signal:
     row = {
         "id": new_id(),
@@ -137,6 +138,7 @@ def signalled(
         "actor_id": actor,
         "event_name": event_name,
         "occurred_at": now,
+        "dedup_key": dedup_key,
     }
     connection.execute(insert(signals).values(**row, payload=dict(payload)))
     return as_record(Signal, {**row, "payload": payload})

@@ -54,6 +54,28 @@ rm -rf "$1"
 """
 
 
+#: Triggers and tables in other schemas, connections, tables.
+LEFT_OVER = """
+SELECT
+    (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
+        + (SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('public', 'pg_catalog', 'information_schema')),
+    (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),
+    (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')
+"""
+EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT IN ('aquila_database', 'aquila_alembic_version')
+    LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+END $$
+"""
+
+
 class Postgres:
     """A server on a Unix socket, with a folder of its own; nothing of it is left after `close`."""
 
@@ -72,6 +94,9 @@ class Postgres:
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count()
+        self._count = 0
+        #: Databases with the tables, emptied, that another test may have.
+        self.free: list[str] = []
         self._programs = INSTALLED / "bin"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         self._options: dict[str, Any] = {
@@ -160,6 +185,23 @@ class Postgres:
     def new_database(self, *, template: str = "template0") -> str:
         """Make a database with a name of its own; gives its URL."""
         return self.create_database(f"test_{next(self._numbers)}", template=template)
+
+    def emptied(self, url: str) -> bool:
+        """Empty a database's tables; False if a test has left more than rows in it, or somebody is still connected."""
+        database = url.partition("@/")[2].partition("?")[0]
+        with psycopg.connect(self._dsn(database), autocommit=True) as connection:
+            if connection.execute(LEFT_OVER).fetchone() != (0, 1, self._tables(connection)):
+                return False
+            connection.execute(EMPTY)
+        return True
+
+    def _tables(self, connection: psycopg.Connection[Any]) -> int:
+        """Count the tables that the first database had that was looked at."""
+        if not self._count:
+            (self._count,) = connection.execute(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchone() or (0,)
+        return self._count
 
     def url(self, database: str, user: str = "postgres") -> str:
         """Give a database's URL."""

@@ -17,6 +17,7 @@ from chimeway.errors import Bounced, DeliveryError, PermanentFailure, TemporaryF
 from chimeway.message import OutgoingMessage, Receipt
 from chimeway.portal import run_in_portal
 from chimeway.testing import TestAdapter
+from jobs.threads import left_behind
 from tests.outgoing import outgoing
 
 MESSAGE = outgoing()
@@ -232,9 +233,9 @@ async def test_cancelling_ends_the_wait_and_counts_the_thread_until_it_ends() ->
         await anyio.to_thread.run_sync(begun.wait)
         group.cancel_scope.cancel()
 
-    assert calling.left_behind() == 1
+    assert left_behind() == 1
     over.set()
-    await becomes_true(lambda: not calling.left_behind())
+    await becomes_true(lambda: not left_behind())
 
 
 async def test_no_more_threads_are_begun_where_too_many_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +252,7 @@ async def test_no_more_threads_are_begun_where_too_many_never_end(monkeypatch: p
     assert isinstance(refused.error, TemporaryFailure)
     assert adapter.calls == 0
     assert stood_in.adapter == "async"
-    await becomes_true(lambda: not calling.left_behind())
+    await becomes_true(lambda: not left_behind())
 
 
 async def quick() -> Receipt:
@@ -266,7 +267,7 @@ def test_the_loop_that_synchronous_callers_share_may_hand_over_too() -> None:
     async def inside() -> tuple[bool, Handed]:
         return the_portal().is_here, hand_to_sync([AsyncDoing(quick), taking()], MESSAGE, 5)
 
-    assert run_in_portal(inside()) == (True, Handed(adapter="doing", receipt=Receipt()))
+    assert run_in_portal(inside) == (True, Handed(adapter="doing", receipt=Receipt()))
 
 
 WORD: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="none")

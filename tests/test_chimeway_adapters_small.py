@@ -106,3 +106,8 @@ def test_every_public_name_of_the_adapters_can_be_had() -> None:
         if name != "FeedbackKind"
     )
     assert not hasattr(chimeway.adapters, "PigeonAdapter")
+
+
+def test_a_console_needs_something_to_write_to() -> None:
+    with pytest.raises(ConfigError, match=r"stream is a text file, such as sys\.stderr, not str"):
+        ConsoleAdapter("out.txt")  # type: ignore[arg-type]

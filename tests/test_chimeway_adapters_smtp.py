@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from email import message_from_bytes
 from email.headerregistry import Address
 from email.policy import default
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from chimeway.adapters.email_message import email_of, read_address
 from chimeway.adapters.failover import hand_to
 from chimeway.content import Content
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure, TemporaryFailure
+from chimeway.unsubscribing import unsubscribe_token
 from tests.outgoing import outgoing
 from tests.smtp_server import CLOSE, SILENCE, SmtpServer, smtp_server
 from tests.test_transport_tls import CERTIFICATE, KEY
@@ -266,11 +268,83 @@ def test_a_certificate_that_nobody_trusts_gets_nothing(tls_of_server: ssl.SSLCon
         ({"username": "ada", "tls": "tls"}, "needs both"),
         ({"username": "ada", "password": "x", "tls": "none"}, "in the clear"),
         ({"name": "My SMTP"}, "the adapter's name 'My SMTP'"),
+        ({"sender": None}, "sender is a text"),
+        ({"tls": ["tls"]}, "must be 'starttls'"),
+        ({"username": "ada", "password": ""}, "password= is a text that is not empty"),
+        ({"username": b"ada", "password": "PLANTED"}, "username= is a text"),
+        ({"port": 0}, "port=0"),
+        ({"port": "587"}, "port='587'"),
+        ({"port": 65_536}, "port=65536"),
+        ({"timeout": 0}, "timeout=0"),
+        ({"timeout": None}, "timeout=None"),
+        ({"timeout": float("nan")}, "timeout=nan"),
+        ({"timeout": 10**400}, "at most 86400"),
+        ({"context": "tls"}, "context is an ssl.SSLContext"),
+        ({"host": ""}, "name of a server alone"),
+        ({"host": None}, "it is NoneType"),
+        ({"host": "smtp://ada:PLANTED@example.com"}, "or a URL"),
+        ({"host": "example.com:587"}, "as port="),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(facts: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        SmtpAdapter("localhost", **{"sender": SENDER, **facts})
+    with pytest.raises(ConfigError, match=words) as raised:
+        SmtpAdapter(**{"host": "localhost", "sender": SENDER, **facts})
+
+    assert "PLANTED" not in str(raised.value)
+
+
+def test_a_link_with_a_token_stays_whole_on_its_line(server: SmtpServer) -> None:
+    token = unsubscribe_token(
+        "user-12345", channel="email", notification_key="weekly.digest", secret="x" * 40
+    )
+    link = f"https://app.example.com/unsubscribe?token={token}"
+
+    adapter_for(server).deliver(outgoing(Content(text="x", data={"list_unsubscribe": link})))
+
+    [mail] = server.mails
+    assert len(link) > 150
+    assert f"\r\nList-Unsubscribe: <{link}>\r\n".encode() in mail.data
+    assert mail.parsed["list-unsubscribe"] == f"<{link}>"
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://h/" + "a" * 900, "https://h/ü", "https://h/> , <mailto:eve@example.com", "https://h/a b", "https://h/a,b", "<>", " "],
+)  # fmt: skip
+def test_a_link_that_no_header_can_hold_is_refused(link: str) -> None:
+    with pytest.raises(PermanentFailure, match="list_unsubscribe is one link"):
+        email_of(outgoing(Content(text="x", data={"list_unsubscribe": link})), FROM)
+
+
+def test_a_link_that_looks_like_an_encoded_word_is_not_read_as_one() -> None:
+    link = "https://h/=?utf-8?q?=3E?="
+    data = email_of(outgoing(Content(text="x", data={"list_unsubscribe": link})), FROM).as_bytes()
+
+    assert f"List-Unsubscribe: <{link}>\r\n".encode() in data
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["A" * 30 + ", eve@example.com, " + "B" * 40, '"Ada, Eve"', "A " * 40 + ", eve@example.com, " + "B " * 20, "ü, eve@example.com",
+     "=?utf-8?q?=3Ceve=40example.com=3E=2C?=", "Ada (x)", "eve@example.com", "A\\", "g: eve@example.com;"],
+)  # fmt: skip
+def test_a_name_adds_no_addresses(name: str) -> None:
+    mail = email_of(outgoing(address=f"{name} <ada@example.com>"), FROM)
+    parsed = message_from_bytes(mail.as_bytes(), policy=default)
+
+    assert [one.addr_spec for one in parsed["to"].addresses] == ["ada@example.com"]
+    assert [spec for _, spec in getaddresses([str(mail["to"])])] == ["ada@example.com"]
+    assert len(mail["to"].addresses[0].display_name) <= 60
+
+
+def test_an_address_that_the_server_writes_otherwise_is_taken_out_as_well() -> None:
+    with (
+        smtp_server({"rcpt": "550 5.1.1 <ADA@Example.COM> no such user"}) as server,
+        pytest.raises(Bounced) as raised,
+    ):
+        adapter_for(server).deliver(outgoing())
+
+    assert raised.value.response == {"code": 550, "reply": "5.1.1 <[redacted]> no such user"}
 
 
 async def test_a_recipient_without_an_address_is_not_asked_for(server: SmtpServer) -> None:

@@ -226,3 +226,24 @@ def test_feedback_that_is_not_the_servers_is_refused() -> None:
         feedback(one, at=NOW - timedelta(seconds=301))
     with pytest.raises(FeedbackRefused, match="no secret"):
         WebhookAdapter("http://x.example").verify_feedback({}, b"", NOW)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"timeout": 0}, "timeout=0"),
+        ({"timeout": "5"}, "timeout='5'"),
+        ({"secret": b"0123456789abcdef"}, "is text, not bytes"),
+        ({"secret": []}, "holds no secret"),
+        ({"secret": 5}, "is text, not int"),
+        ({"headers": [("a", "b")]}, "maps names to values"),
+        ({"headers": {"authorization": b"PLANTED"}}, "are texts, not str and bytes"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "leave it out"),
+        ({"clock": 5}, "has a method now"),
+    ],
+)
+def test_what_a_web_hook_cannot_be_made_with_is_refused_at_once(facts: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as raised:
+        WebhookAdapter("https://hooks.example.com/x", **facts)
+
+    assert "PLANTED" not in str(raised.value)

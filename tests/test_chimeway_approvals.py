@@ -117,6 +117,24 @@ def test_what_is_approved_goes_on(queued: None, email: Recorder) -> None:
 
 
 @BOTH
+def test_what_no_database_holds_does_not_come_between_a_decision_and_its_run(
+    queued: None, email: Recorder
+) -> None:
+    run_id = waiting()
+    done = approve(run_id, by="bo", note="a\x00b\ud800", text="A\x00 better draft.")
+    routed()
+    sent(run_id)
+
+    assert done.note == "a\ufffdb\ufffd"
+    assert approve(run_id, by="bo") == done
+    assert email.texts == ["A\ufffd better draft."]
+    assert run(run_id).state == "completed"
+    with pytest.raises(chimeway.NotificationNotFound):
+        approve("no\x00run", by="bo")
+    assert pending_approvals("no\x00tenant") == []
+
+
+@BOTH
 def test_what_is_rejected_goes_by_the_rules_for_that(queued: None) -> None:
     run_id = waiting()
     reject(run_id, by="bo")

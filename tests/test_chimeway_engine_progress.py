@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from chimeway_runs import READ, START, after
 from chimeway_stage import Stage
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from chimeway.engine.due import due_runs, stalled_runs
 from chimeway.engine.ending import cancel_run
 from chimeway.engine.moves import make_move
 from chimeway.errors import WorkflowConflict
 from chimeway.models import WorkflowRun
-from chimeway.tables import definitions, deliveries, preferences, run_waits
+from chimeway.tables import definitions, deliveries, events, preferences, run_waits, step_outputs
 from chimeway.workflow import Approve, Ask, Deliver, Gate, On, Stop, Wait, Workflow, when
 from chimeway.workflow.decisions import Complete
 from jobs.database import Database
@@ -315,7 +315,10 @@ def test_a_text_is_written_and_approved_before_it_is_sent(stage: Stage) -> None:
     assert stage.progress(run, after(minutes=1)).reason == "waiting_for_approval"
     assert stage.run(run).due_at == after(hours=1, minutes=1)
     said = {"run_id": run.run_id, "step": "check", "decision": "approved"}
-    signal = stage.signal("chimeway.approval", said, after(minutes=2))
+    forged = stage.signal("chimeway.approval", {**said, "decision": "rejected"}, after(minutes=1))
+    assert stage.progress(run, after(minutes=1), signal=forged).reason == "wait_not_due"
+    key = f"chimeway.approval:{run.run_id}:check"
+    signal = stage.signal("chimeway.approval", said, after(minutes=2), dedup_key=key)
     stage.progress(run, after(minutes=2), signal=signal)
 
     assert stage.reasons(run)[1:] == [
@@ -411,6 +414,91 @@ def test_a_workflow_of_a_newer_version_is_left_to_newer_workers(
     assert stage.deliveries(run)[0].status == "succeeded"
     assert stage.database.read(stalled_runs, after(minutes=1), 10) == [run.run_id]
     assert stage.database.read(stalled_runs, START, 10) == []
+
+
+CHAIN = Workflow(
+    "chain",
+    steps=[
+        Deliver("first", channel="in_app", rules=[Wait(hours=1, to="grace", cancel_on=[READ])]),
+        Gate("grace", rules=[Wait(hours=1, to="draft", cancel_on=["order.paid"])]),
+        Ask("draft", rules=[On("*", to="second")]),
+        Deliver("second", channel="email", rules=[Wait(hours=1, to="third", cancel_on=["order.sent"])]),
+        Deliver("third", channel="sms"),
+    ],
+)
+
+
+def at_its_second_delivery(stage: Stage) -> WorkflowRun:
+    run = stage.start(CHAIN)
+    stage.end(run, "delivered", START)
+    stage.progress(run, after(hours=1))
+    stage.progress(run, after(hours=2))
+    stage.write_text(run, "draft", "Hello!", after(hours=2))
+    stage.progress(run, after(hours=2))
+    return run
+
+
+def test_a_delivery_behind_steps_that_send_nothing_is_taken_back_by_what_would_have_stopped_the_waits(
+    stage: Stage,
+) -> None:
+    run = at_its_second_delivery(stage)
+    second = stage.deliveries(run)[1]
+    assert second.step_key == "second"
+    about_this = {"event": READ, "match": about(run)}
+    assert second.cancel_on == [about_this, {"event": "order.paid", "match": {}}]
+
+    stage.end(run, "delivered", after(hours=3))
+    stage.progress(run, after(hours=4))
+
+    assert stage.deliveries(run)[2].cancel_on == [{"event": "order.sent", "match": {}}]
+
+
+def test_a_step_whose_rows_are_gone_is_planned_anew(stage: Stage) -> None:
+    run = at_its_second_delivery(stage)
+    planned = stage.deliveries(run)[1]
+    other = stage.start(APPROVAL, recipient="bob")
+    stage.write(lambda connection: connection.execute(delete(deliveries)))
+    stage.write(lambda connection: connection.execute(delete(step_outputs)))
+    assert sorted(stage.database.read(stalled_runs, after(hours=9), 10)) == sorted([run.run_id, other.run_id])
+
+    assert stage.progress(run, after(hours=9)).reason == "step_activated"
+    assert stage.progress(other, after(hours=9)).reason == "step_activated"
+
+    assert [(one.step_key, one.cancel_on) for one in stage.deliveries(run)] == [("second", planned.cancel_on)]
+    assert len(stage.jobs("chimeway.write")) == 3
+    assert stage.database.read(stalled_runs, after(hours=10), 10) == []
+
+
+def test_an_outcome_is_not_lost_when_the_next_step_cannot_be_planned(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = stage.start(
+        Workflow(
+            "two",
+            steps=[
+                Deliver("a", channel="in_app", rules=[On("*", to="b")]),
+                Deliver("b", channel="email"),
+            ],
+        )
+    )
+
+    def options(given: dict[str, Any]) -> None:
+        stage.write(lambda connection: connection.execute(update(events).values(options=given)))
+
+    options({"digest": {"colour": "a secret"}})
+
+    assert stage.end(run, "delivered", after(minutes=1)).reason == "run_not_readable"
+
+    assert run.run_id in caplog.text
+    assert "secret" not in caplog.text
+    assert [one.status for one in stage.deliveries(run)] == ["succeeded"]
+    assert stage.run(run) == run
+    assert stage.reasons(run) == ["workflow_started"]
+    assert stage.database.read(stalled_runs, after(minutes=1), 10) == [run.run_id]
+
+    options({})
+    assert stage.progress(run, after(minutes=2)).reason == "progressed_on_delivery_outcome:delivered"
+    assert [one.step_key for one in stage.deliveries(run)] == ["a", "b"]
 
 
 def test_a_run_that_is_not_there_is_no_error(stage: Stage) -> None:

@@ -158,6 +158,18 @@ def its_worker_died(stand: Stand) -> str:
     return delivery_id
 
 
+@case(
+    "dispatched",
+    "lease_expired",
+    "it was cancelled meanwhile, and is ended as cancelled: its job is gone; the next sweep",
+)
+def it_was_cancelled_and_its_worker_died(stand: Stand) -> str:
+    delivery_id = it_is_being_sent_and_was_cancelled(stand)
+    lose_job(stand.now(delivery_id).carrier_id)
+    stand.clock.advance(minutes=5)
+    return delivery_id
+
+
 @case("failed", "retry_later", "retry 3 of 5 at", "(in ", "the box is full")
 def it_is_tried_again(stand: Stand) -> str:
     delivery_id = stand.tried(TemporaryFailure("the box is full"))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from chimeway_explained import ADDRESS, SECRET, Drafted, Escalating, Stand, a_stand, end_job
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 import chimeway
 from chimeway import store
-from chimeway.approvals import approve
+from chimeway.approvals import approve, reject
 from chimeway.cancelling import cancel
 from chimeway.dispatch.outcome import conclude
 from chimeway.dispatch.performing import perform_sync
@@ -25,7 +25,7 @@ from chimeway.explain import (
 )
 from chimeway.inbox_marks import mark_read
 from chimeway.models import Outcome
-from chimeway.tables import definitions, step_outputs
+from chimeway.tables import definitions, deliveries, step_outputs
 from chimeway.writing_results import fail_step, keep_step
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
@@ -238,6 +238,30 @@ def test_a_text_that_is_written_and_approved_is_told_step_by_step(stand: Stand) 
     assert "what a model wrote was approved: the step 'email' follows" in [
         one.detail for one in approved.timeline
     ]
+
+
+def test_a_text_that_was_rejected_is_told_as_what_stopped_the_run(stand: Stand) -> None:
+    run_id = begun(stand, Drafted)
+    store.write(keep_step, SECRET, stand.clock.now(), run_id=run_id, step_key="draft")
+    reject(run_id, by="bo")
+    stand.progress(run_id)
+
+    said = explain_run(run_id)
+
+    assert (said.state, said.reason) == ("stopped", "approval:rejected")
+    assert said.summary.endswith(", at the step 'check': what a model wrote was rejected")
+    assert states(said)["email"] == "never"
+    assert "what a model wrote was rejected: the workflow is stopped" in [one.detail for one in said.timeline]
+
+
+def test_a_step_for_which_nothing_is_planned_is_told(stand: Stand) -> None:
+    run_id = begun(stand)
+    store.write(lambda connection: connection.execute(delete(deliveries)))
+
+    said = explain_run(run_id)
+
+    assert said.reason == "stalled"
+    assert "at the step 'inbox', for which nothing is planned, and no worker" in said.summary
 
 
 def test_a_text_that_could_not_be_written_is_told(stand: Stand) -> None:

@@ -512,3 +512,79 @@ def test_the_end_says_that_it_came_from_the_provider(posting: None, clock: Moved
     row = store.read(lambda c: c.execute(select(deliveries)).one())
     assert (row.next_attempt_at, row.claim_token, row.lease_until) == (None, None, None)
     assert row.reason_context["source"] == "webhook"
+
+
+class Saying(Recorder):
+    """An adapter of somebody's own, which gives what it is told."""
+
+    def __init__(self, said: Any) -> None:
+        super().__init__()
+        self.said = said
+
+    def verify_feedback(self, headers: Any, body: bytes, now: datetime) -> Any:
+        assert isinstance(body, bytes)
+        return self.said
+
+
+async def _late() -> list[ProviderFeedback]:
+    return []
+
+
+@pytest.mark.parametrize(
+    "said", [None, "delivered", {"kind": "bounced"}, [{"kind": "bounced"}], [None], 5, _late]
+)
+def test_an_adapter_that_gives_no_list_of_feedback_is_named(place: str, said: Any) -> None:
+    given = said() if said is _late else said
+    with (
+        told(channels={"email": Saying(given)}),
+        pytest.raises(ConfigError, match=r"verify_feedback of the adapter 'recorder'"),
+    ):
+        receive_feedback("recorder", {}, b"")
+
+
+def test_ids_that_are_numbers_are_kept_as_text(place: str) -> None:
+    said: Any = ProviderFeedback(provider_event_id=12, kind="bounced", provider_message_id=34, delivery_id=56)  # type: ignore[arg-type]
+    with told(channels={"email": Saying([said])}, dispatcher="dramatiq"):
+        [row_id] = receive_feedback("recorder", {}, bytearray(b"x"))  # type: ignore[arg-type]
+        row = store.read(
+            lambda connection: connection.execute(select(feedback).where(feedback.c.id == row_id)).one()
+        )
+
+    assert (row.provider_event_id, row.provider_message_id, row.delivery_id) == ("12", "34", "56")
+
+
+def test_an_id_that_names_nothing_is_refused(place: str) -> None:
+    said: Any = ProviderFeedback(provider_event_id="1", kind="bounced", provider_message_id=b"PLANTED")  # type: ignore[arg-type]
+    with (
+        told(channels={"email": Saying([said])}),
+        pytest.raises(ConfigError, match="provider_message_id is bytes"),
+    ):
+        receive_feedback("recorder", {}, b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "words"), [({}, "text", "bytes, not str"), (None, b"", "not NoneType")]
+)
+def test_what_is_no_request_is_refused_with_words(place: str, headers: Any, body: Any, words: str) -> None:
+    with told(channels={"email": Saying([])}), pytest.raises(ConfigError, match=words):
+        receive_feedback("recorder", headers, body)
+
+
+def test_an_error_of_a_library_brings_no_secret_and_no_address_into_rows(place: str) -> None:
+    adapter = Recorder()
+    adapter.errors = [
+        RuntimeError("401 for url 'https://hooks.example.com/services/PLANTED' to YAN@planted.example"),
+        PermanentFailure(
+            "no", response={"to": "Yan@planted.example", "at": "https://u:PLANTED@hooks.example.com/PLANTED"}
+        ),
+    ]
+    clock = MovedClock()
+    yan = chimeway.Recipient("yan", addresses={"email": "yan@planted.example"})
+    with told(channels={"email": adapter}, dispatcher="sync", clock=clock):
+        ids = [Welcome.trigger(yan, {"name": str(n)}).deliveries[0].delivery_id for n in range(2)]
+        first, second = (store.read(attempts_of, one)[0] for one in ids)
+        context = store.read(get_delivery, ids[0]).reason_context
+
+    assert first.error == "401 for url 'https://hooks.example.com/[...]' to [redacted]"
+    assert context == {"error_class": "unknown", "error": first.error}
+    assert second.provider_response == {"to": "[redacted]", "at": "https://hooks.example.com/[...]"}

@@ -76,3 +76,10 @@ def test_a_secret_that_can_be_guessed_or_is_none_is_refused_and_not_shown(secret
 
     assert "short" not in str(raised.value)
     assert "QUJD" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-signature"])
+def test_headers_that_are_no_text_are_refused(name: str) -> None:
+    for value in ("\ud800", b"x", None):
+        with pytest.raises(FeedbackRefused):
+            verify([KEY], {**HEADERS, name: value}, BODY, AT)  # type: ignore[dict-item]

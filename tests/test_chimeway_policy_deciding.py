@@ -196,7 +196,11 @@ def test_a_throttle_counts_by_the_value_of_its_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [(0, 60), (1, 0), (1.0, 60), (True, 60), ("1", 60), (1, 10**9), (1, 60, ""), (1, 60, 7)]
+    "given",
+    [
+        *((0, 60), (1, 0), (1, 0.5), (1.0, 60), (True, 60), ("1", 60), (1, 10**9)),
+        *((1, 60, ""), (1, 60, 7), (1, 60, "token"), (1, 60, "userPassword"), (1, 60, "a\x00b")),
+    ],
 )
 def test_a_throttle_that_cannot_be_is_refused(given: tuple[Any, ...]) -> None:
     with pytest.raises(NotifierInvalid, match=r"Throttle"):

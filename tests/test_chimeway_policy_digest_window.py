@@ -141,12 +141,32 @@ def test_a_digest_comes_back_from_json_as_it_was() -> None:
         ({"time_zone": "Mars/Base"}, "time_zone='Mars/Base' is unknown"),
         ({"channels": "email"}, "channels='email' must be names"),
         ({"channels": ()}, "must be names"),
+        ({"channels": ("Email",)}, "channels holds 'Email'; a channel is up to 100 small letters"),
+        ({"channels": (5,)}, "channels holds 5"),
+        ({"channels": [["email"]]}, "channels holds"),
+        ({"channels": 5}, "channels=5 must be names"),
         ({"min_items": 0}, "min_items=0 must be a number from 1"),
+        ({"min_items": 100_001}, "min_items=100001 must be a number from 1 to 100,000"),
+        ({"group_by": 5}, "group_by=5 must be the name of a parameter"),
+        ({"group_by": " "}, "group_by=' ' must be the name of a parameter"),
+        ({"group_by": "api_token"}, "group_by='api_token' is not kept, .* another name"),
+        ({"subject": 5}, "subject is a text or None, not int"),
+        ({"subject": ""}, "subject is a text of 1 to"),
+        ({"subject": "{n"}, "subject='{n': .*; a brace of the text is written twice"),
+        ({"instructions": 5}, "instructions is a text or None, not int"),
+        ({"instructions": "a\x00b"}, "instructions is a text of 1 to"),
+        ({"model": 5}, "model is a text or None, not int"),
+        ({"time_zone": None}, "time_zone=None is unknown"),
     ],
 )
 def test_a_digest_that_cannot_be_is_refused_where_it_is_declared(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Digest(**options)
+
+
+def test_channels_of_a_digest_are_in_one_order_and_each_there_once() -> None:
+    assert Digest(channels=["sms", "email", "sms"]).channels == ("sms", "email")
+    assert Digest(channels={"sms", "email", "chat"}).channels == ("chat", "email", "sms")  # type: ignore[arg-type]
 
 
 def test_a_digest_of_both_kinds_is_a_notifier_that_cannot_be_used() -> None:

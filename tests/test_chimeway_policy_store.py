@@ -182,6 +182,20 @@ def test_the_night_is_waited_for_when_planned_and_when_sent(place: Place) -> Non
     assert place.perform(one, NOW + timedelta(hours=1)) is None
 
 
+def test_a_night_in_a_zone_that_this_machine_does_not_know_keeps_nothing_back_and_is_told_once(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    zone = f"Mars/{new_id()}"
+    place.quiet(QuietHours(start=0, end=23 * 60, time_zone=zone))
+    one = place.there(a_delivery())
+
+    assert place.plan(a_delivery(), a_delivery()) == [None, None]
+    assert place.perform(one) is None
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "chimeway"]
+    assert zone in said
+    assert "ada" not in said
+
+
 @pytest.mark.parametrize(
     ("other", "counts"),
     [

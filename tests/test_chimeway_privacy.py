@@ -31,21 +31,25 @@ class Odd(Enum):
 class Person(BaseModel):
     name: str
     born: date
-    pin: str = "1234"
+    otp: str = "1234"
     word: SecretStr = SecretStr("hidden")
 
 
 @pytest.mark.parametrize(
     "key",
     ["password", "Password", "user_password", "apiKey", "API-KEY", "x-api-key", "api key", "Authorization", "set-cookie",
-     "token", "access_token", "clientSecret", "session", "sessionId", "private_key", "otp", "AUTH", "pass.wd", "PASSWORD\n"],
+     "token", "access_token", "clientSecret", "sessionId", "session_key", "session_token", "private_key", "otp", "jwt", "Bearer", "pass.wd", "PASSWORD\n"],
 )  # fmt: skip
 def test_names_of_secrets_are_known_however_they_are_spelt(key: str) -> None:
     assert is_secret(key)
 
 
 @pytest.mark.parametrize(
-    "key", ["name", "tokens", "token_count", "author", "session_title", "secretary", "keyboard", "", "key"]
+    "key",
+    [
+        *("name", "tokens", "token_count", "author", "session_title", "secretary", "keyboard", "", "key"),
+        *("session", "pin", "sid", "auth", "signature"),
+    ],
 )
 def test_other_names_are_not_taken_for_them(key: str) -> None:
     assert not is_secret(key)
@@ -57,6 +61,13 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     assert redacted(given) == {"user": {"name": "Ada", "keys": [{"id": 1}]}}
 
 
+def test_ordinary_words_are_kept_of_a_host_and_left_out_of_an_answer() -> None:
+    given = {"session": "Talk 7", "pin": 1, "sid": 2, "Auth": 3, "signature": "Ada", "a": 4}
+
+    assert redacted(given) == given
+    assert redacted_response(given) == {"a": 4}
+
+
 def test_values_become_json() -> None:
     values = {
         "text": "a\x00b\ud800",
@@ -66,6 +77,7 @@ def test_values_become_json() -> None:
         "hour": time(3, 4),
         "id": UUID(int=1),
         "price": Decimal("1.10"),
+        "huge": Decimal("1e5000"),
         "enums": [Colour.RED, Size.SMALL, Odd.PAIR],
         "model": Person(name="Ada", born=date(1815, 12, 10)),
     }
@@ -80,6 +92,7 @@ def test_values_become_json() -> None:
         "hour": "03:04:00",
         "id": "00000000-0000-0000-0000-000000000001",
         "price": "1.10",
+        "huge": "1E+5000",
         "enums": ["red", 1, [1, 2]],
         "model": {"name": "Ada", "born": "1815-12-10", "word": "**********"},
     }
@@ -92,6 +105,8 @@ def test_values_become_json() -> None:
     [
         ({"a": [float("nan")]}, "params.a\\[0\\] is nan, which JSON does not know"),
         ({"a": Decimal("Infinity")}, "params.a is Infinity"),
+        ({"a": Decimal("sNaN")}, "params.a is sNaN"),
+        ({"a": [10**5000]}, "params.a\\[0\\] is a whole number of more than 2,000 bits"),
         ({"a": b"x"}, "params.a is of type bytes"),
         ({"a": {1, 2}}, "params.a is of type set"),
         ({"a": {"b": object}}, "params.a.b is of type type"),
@@ -163,3 +178,17 @@ def test_what_is_kept_stays_as_it_is_when_it_is_kept_again(value: Any) -> None:
 
     assert redacted(once) == once
     assert json.loads(json.dumps(once)) == once
+
+
+def test_an_answer_keeps_no_address_and_no_path() -> None:
+    answer = {
+        "Ada@Example.com": ["550 ADA@example.com unknown"],
+        "next": "https://api.example.com/messages/PLANTED",
+        "id": 7,
+    }
+
+    assert redacted_response(answer, address="Ada <ada@example.com>") == {
+        "[redacted]": ["550 [redacted] unknown"],
+        "next": "https://api.example.com/[...]",
+        "id": 7,
+    }

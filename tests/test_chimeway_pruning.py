@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from chimeway_notifiers import Both, Mention, MovedClock, Recorder, Welcome
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 import chimeway
 from aquila.errors import ConfigError
 from chimeway import pruning, store
 from chimeway.cancelling import cancel
-from chimeway.errors import TemporaryFailure
+from chimeway.errors import PermanentFailure, TemporaryFailure
 from chimeway.fanout import AT_ONCE
 from chimeway.inbox_marks import mark_read
 from chimeway.pruning import Pruned, aprune, prune
@@ -210,6 +210,27 @@ def test_two_that_prune_at_once_do_no_harm(sync: None, clock: MovedClock) -> Non
 
     assert done[0] + done[1] == Pruned(events=20, notifications=20, deliveries=20)
     assert counts() == {}
+
+
+def test_what_a_host_revives_meanwhile_stays_and_keeps_nothing_else(
+    sync: None, clock: MovedClock, email: Recorder, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 1)
+    email.errors.append(PermanentFailure("wrong"))
+    revived = Welcome.trigger("1", {"name": "A"})
+    other = Welcome.trigger("2", {"name": "B"})
+    age(OLD, clock)
+    with engine.connect() as host:
+        chimeway.retry(revived.deliveries[0].delivery_id, session=host)
+        if engine.dialect.name == "sqlite":
+            # One that writes has the whole database.
+            host.commit()
+        assert prune().events == 1
+        host.commit()
+
+    assert prune() == Pruned()
+    assert (is_there(revived), is_there(other)) == (True, False)
+    assert counts()["deliveries"] == 1
 
 
 async def test_the_asynchronous_form_does_the_same(sync: None, clock: MovedClock) -> None:

@@ -169,7 +169,7 @@ async def test_the_asynchronous_forms_do_the_same(place: None) -> None:
         (lambda: set_preference(7, False, notification_key="k" * 256), "1 to 255 printable"),
         (lambda: set_preference(7, False, notification_key="a\0b"), "notification_key="),
         (lambda: set_preference(7, "no"), "enabled='no' must be True, False"),
-        (lambda: set_preference(7, False, tenant_id=""), "tenant_id='' must be"),
+        (lambda: set_preference(7, False, tenant_id=""), "tenant_id has 1 to 100 characters"),
         (lambda: set_preference([7, 8], False), "takes one recipient, not 2"),
         (lambda: set_preference(None, False), "a recipient is an id"),
         (lambda: preferences([]), "takes one recipient, not 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chimeway_notifiers import Both, Mention, Welcome
@@ -23,6 +24,7 @@ from chimeway.inbox_pages import inbox
 from chimeway.settings import settings
 from chimeway.tables import fanouts
 from chimeway.testing import Captured, FakeClock, TestAdapter, capture
+from tests.outgoing import outgoing
 
 MORNING = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -232,7 +234,7 @@ def test_an_event_of_many_is_planned_and_sent(queued: Captured) -> None:
 def test_a_job_that_always_fails_does_not_keep_the_drain_from_its_end(queued: Captured) -> None:
     event_id = Welcome.trigger("7", {"name": "A"}).event.event_id
     # Its recipients cannot be read.
-    row = {"event_id": event_id, "chunk": 9, "recipients": [{"strange": True}]}
+    row = {"event_id": event_id, "chunk": 9, "recipients": [{"strange": True}], "revision": 0}
     store.write(lambda connection: connection.execute(insert(fanouts).values(**row)))
 
     queued.drain(until=timedelta(hours=1))
@@ -310,3 +312,101 @@ def test_the_plugin_imports_next_to_nothing(pytester: pytest.Pytester) -> None:
     code = "import sys, chimeway.testing.plugin; print([m for m in ('sqlalchemy', 'dramatiq', 'redis') if m in sys.modules])"
 
     assert pytester.runpython(pytester.makepyfile(code)).outlines == ["[]"]
+
+
+def test_a_recipient_is_asked_for_as_it_was_told(captured: Captured) -> None:
+    ada = chimeway.Recipient("ada", addresses={"email": "ada@example.com"})
+    Welcome.trigger(ada, {"name": "A"})
+
+    captured.assert_delivered(Welcome, ada)
+    assert len(captured.delivered(recipient=ada)) == 1
+    with pytest.raises(AssertionError):
+        captured.assert_nothing_sent(Welcome, ada)
+    with pytest.raises(ConfigError, match="names 2 recipients"):
+        captured.assert_nothing_sent(recipient=["ada", "bo"])
+
+
+def test_a_channel_that_was_not_named_has_no_adapter() -> None:
+    with jobs.testing.sandbox(), capture("sms") as found:
+        with pytest.raises(KeyError, match="'email' is no channel of this capture, which has sms, in_app"):
+            found.adapter("email")
+        assert set(settings().channels) == {"sms", "in_app"}
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "words"),
+    [
+        ((["email"],), {}, r"the channel \['email'\]"),
+        (("E-mail",), {}, "the channel 'E-mail'"),
+        ((), {"dispatcher": "snyc"}, "dispatcher='snyc'"),
+        ((), {"now": "2026-01-01"}, "an aware datetime, not str"),
+        ((), {"now": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001 - what is refused
+    ],
+)
+def test_what_cannot_be_captured_is_refused(
+    channels: tuple[Any, ...], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        capture(*channels, **options)
+
+
+def test_a_drain_up_to_a_number_is_refused(captured: Captured) -> None:
+    with pytest.raises(ConfigError, match=r"timedelta\(hours=2\), not int"):
+        captured.drain(until=5)  # type: ignore[arg-type]
+
+
+def test_an_application_that_configures_itself_inside_sends_nothing(captured: Captured) -> None:
+    real = TestAdapter("real")
+
+    chimeway.configure(channels={"email": real}, dispatcher="dramatiq", clock=FakeClock(), timeout=7)
+    Welcome.trigger("ada", {"name": "A"})
+
+    captured.assert_delivered(Welcome, "ada", channel="email")
+    assert real.calls() == 0
+    assert settings().clock is captured.clock
+    assert settings().timeout == 7
+
+
+def test_captures_that_end_in_another_order_leave_nothing_behind() -> None:
+    before = settings()
+    first, second = capture("email"), capture("sms")
+    first.__enter__()
+    second.__enter__()
+
+    first.__exit__()
+    inside = settings().clock
+    second.__exit__()
+
+    assert inside is second.clock
+    assert settings() is before
+
+
+def test_a_failing_adapter_gathers_no_frames_and_forgets_old_deliveries() -> None:
+    adapter, error = TestAdapter(keep=2), TemporaryFailure("down")
+    adapter.fail_with(error)
+    for n in range(5):
+        with pytest.raises(TemporaryFailure):
+            adapter.deliver(outgoing(delivery_id=f"d{n % 4}"))
+
+    frames = 0
+    trace = error.__traceback__
+    while trace is not None:
+        frames, trace = frames + 1, trace.tb_next
+    assert frames == 3
+    assert adapter.calls() == 5
+    assert [adapter.calls(f"d{n}") for n in range(4)] == [1, 0, 0, 1]
+    adapter.clear()
+    assert adapter.calls() == adapter.calls("d0") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(TemporaryFailure, "not the class TemporaryFailure"), ("down", "not a str"), (None, "not a NoneType")],
+)
+def test_an_adapter_fails_with_errors_alone(error: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TestAdapter().fail_with(error)
+    with pytest.raises(ConfigError, match="times=-1"):
+        TestAdapter().fail_with(TemporaryFailure("down"), times=-1)
+    with pytest.raises(ConfigError, match="keep=0"):
+        TestAdapter(keep=0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from chimeway_runs import READ, START, a_run, a_signal, after, came_out, waiting
 
-from chimeway.models import RunState
+from chimeway.models import RunState, WorkflowRun
 from chimeway.workflow import (
     Approve,
     Ask,
@@ -47,7 +47,15 @@ IN_WAIT = waiting("inbox", to="email", due_at=after(hours=2))
 
 def test_a_delivery_that_is_not_over_is_waited_for() -> None:
     assert advance(ESCALATION, AT_INBOX, Facts(), START) == Noop("prior_delivery_not_converged")
-    assert advance(ESCALATION, AT_INBOX, Facts(is_planned=False), START) == Noop("no_active_step_delivery")
+
+
+def test_a_step_for_which_nothing_is_planned_has_its_turn_anew() -> None:
+    facts = Facts(is_planned=False)
+
+    assert advance(ESCALATION, AT_INBOX, facts, START) == Activate(step_key="inbox", reason="step_activated")
+    assert advance(APPROVAL, a_run("draft"), facts, START) == Activate(
+        step_key="draft", reason="step_activated"
+    )
 
 
 def test_a_wait_begins_when_the_delivery_has_ended() -> None:
@@ -317,9 +325,9 @@ APPROVAL = Workflow(
 AT_CHECK = waiting("check", to=None, due_at=after(hours=1))
 
 
-def decided(said: Any, **payload: Any) -> Facts:
+def decided(said: Any, *, key: str | None = "chimeway.approval:run:check", **payload: Any) -> Facts:
     facts = {"run_id": "run", "step": "check", "decision": said, **payload}
-    return Facts(signals=[a_signal("chimeway.approval", payload=facts, signal_id="s1")])
+    return Facts(signals=[a_signal("chimeway.approval", payload=facts, signal_id="s1", dedup_key=key)])
 
 
 def test_a_text_that_is_not_written_is_waited_for() -> None:
@@ -355,10 +363,59 @@ def test_a_decision_is_followed_also_when_the_time_is_over() -> None:
         )
 
 
-def test_an_approval_expires() -> None:
-    assert advance(APPROVAL, AT_CHECK, Facts(), after(hours=1)) == Complete(
-        reason="workflow_completed", outcome="expired"
+def test_an_approval_that_is_not_given_stops_the_run_unless_a_rule_says_what_follows() -> None:
+    plain = Workflow(
+        "w",
+        steps=[Ask("draft", rules=[On("written", to="check")]), Approve("check", of="draft", within=3600)],
     )
+
+    assert advance(APPROVAL, AT_CHECK, Facts(), after(hours=1)) == StopRun(
+        reason="approval:expired", outcome="expired"
+    )
+    assert advance(plain, AT_CHECK, decided("rejected"), START) == StopRun(
+        reason="approval:rejected", outcome="rejected", signal_id="s1"
+    )
+    assert advance(plain, AT_CHECK, decided("approved"), START) == Complete(
+        reason="workflow_completed", outcome="approved", signal_id="s1"
+    )
+
+
+def test_a_decision_that_did_not_come_by_its_own_way_changes_nothing() -> None:
+    for key in (None, "chimeway.approval:another:check", "chimeway.approval:run:other", "mine"):
+        assert advance(APPROVAL, AT_CHECK, decided("approved", key=key), START) == Noop("wait_not_due")
+
+
+CANCELLED = SignalMatch("order.cancelled", {"order": "$params.order"})
+QUOTE = Workflow(
+    "quote",
+    steps=[
+        Gate("grace", rules=[Wait(hours=1, to="draft", cancel_on=[CANCELLED])]),
+        Ask("draft", rules=[On("written", to="check"), On("failed", to="pause")]),
+        Approve("check", of="draft", rules=[On("approved", to="email")]),
+        Gate("pause", rules=[Wait(hours=1, to="email", cancel_on=[READ, CANCELLED])]),
+        Deliver("email", channel="email"),
+    ],
+)
+ABOUT_THE_ORDER = {"event": "order.cancelled", "match": {"order": 5}}
+
+
+def test_what_would_have_stopped_a_wait_takes_the_next_delivery_back_whatever_lies_between() -> None:
+    def planned(run: WorkflowRun, facts: Facts) -> Any:
+        decision = advance(QUOTE, run, facts, after(hours=1))
+        assert isinstance(decision, Activate)
+        assert decision.step_key == "email"
+        return [*decision.cancel_on]
+
+    approved = decided("approved").signals
+    over: dict[str, Any] = {"params": {"order": 5}, "waits_over": ("grace",)}
+    paused = waiting("pause", to="email", due_at=after(hours=1))
+
+    assert planned(waiting("check", to=None), Facts(signals=approved, **over)) == [ABOUT_THE_ORDER]
+    assert planned(paused, Facts(**over)) == [
+        ABOUT_THE_ORDER,
+        {"event": READ, "match": {"notification_id": "note"}},
+    ]
+    assert planned(a_run("email"), Facts(is_planned=False, **over)) == [ABOUT_THE_ORDER]
 
 
 def test_what_is_no_decision_about_this_step_changes_nothing() -> None:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimeway.errors import NotifierInvalid
-from chimeway.workflow import Deliver, Workflow, when
-from chimeway.workflow.conditions import OPERATORS, Compare, Condition, Fact, as_condition, holds
+from chimeway.workflow import Deliver, Gate, On, Wait, Workflow, when
+from chimeway.workflow.conditions import OPERATORS, Compare, Condition, Fact, as_condition, holds, is_same
+from chimeway.workflow.steps import Step
 from chimeway.workflow.stored_form import condition_from_json, condition_to_json
 
 VIEW = {
@@ -119,6 +120,51 @@ def test_a_value_that_json_cannot_hold_is_refused() -> None:
                 "w",
                 steps=[Deliver("a", channel="x", when=when("params.a") == value), Deliver("b", channel="x")],
             )
+
+
+@pytest.mark.parametrize("values", ["pro", {"pro", "team"}, {"pro": 1}, 5, None])
+def test_one_of_some_values_takes_a_list(values: Any) -> None:
+    with pytest.raises(
+        NotifierInvalid, match=r"when\('params.plan'\).*is a list, not .*write \.in_\(\[\.\.\.\]\)"
+    ):
+        when("params.plan").in_(values)
+
+
+def refused(condition: Any, said: str, *earlier: Step) -> None:
+    with pytest.raises(NotifierInvalid, match=said):
+        Workflow("w", steps=[*earlier, Deliver("z", channel="x", when=condition)])
+
+
+@pytest.mark.parametrize("value", [None, [1], True])
+def test_an_order_is_one_of_numbers_or_texts(value: Any) -> None:
+    refused(when("params.a") > value, "take a number or a text")
+
+
+def test_a_step_is_asked_only_for_what_it_can_come_to() -> None:
+    deliver = Deliver("a", channel="x", rules=[On("delivered", to="z")])
+    gate = Gate("a", rules=[Wait(hours=1, to="z")])
+    maybe = Gate("a", when=when("params.a"), rules=[Wait(hours=1, to="z")])
+    outcome = when("steps.a.outcome")
+
+    refused(
+        outcome == "deliverd", "'deliverd' is no outcome of this deliver step; it has delivered, ", deliver
+    )
+    refused(outcome != "skipped", "'skipped' is no outcome", deliver)
+    refused(outcome.in_(["delivered", None]), "None is no outcome", deliver)
+    refused(outcome == "delivered", "a gate step has no outcome", gate)
+    refused(outcome == "delivered", "'delivered' is no outcome of this gate step; it has skipped", maybe)
+    refused(when("steps.a.output").exists(), "a deliver step writes nothing", deliver)
+    for condition in (outcome.in_(["delivered", "bounced"]), outcome):
+        assert Workflow("w", steps=[deliver, Deliver("z", channel="x", when=condition)]).steps
+    assert Workflow("w", steps=[maybe, Deliver("z", channel="x", when=outcome == "skipped")]).steps
+
+
+def test_equal_is_what_json_holds_to_be_the_same() -> None:
+    same: list[tuple[Any, Any]] = [(1, 1.0), ("a", "a"), ([1, {"a": True}], [1, {"a": True}]), (None, None)]
+    other: list[tuple[Any, Any]] = [(1, True), (0, False), (7, "7"), ([1], [True]), ({"a": 1}, {"a": True})]
+
+    assert all(is_same(one, two) and is_same(two, one) for one, two in same)
+    assert not any(is_same(one, two) or is_same(two, one) for one, two in other)
 
 
 def test_conditions_are_not_too_deep() -> None:

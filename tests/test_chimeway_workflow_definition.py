@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from chimeway.errors import NotifierInvalid
+from chimeway.feedback_verdict import EVENT_NAMES
+from chimeway.inbox_marks import READ, SEEN
 from chimeway.workflow import (
     Approve,
     Ask,
@@ -19,6 +21,7 @@ from chimeway.workflow import (
     Workflow,
     when,
 )
+from chimeway.workflow.signal_match import APPROVAL, OWN_SIGNALS
 
 EVERYTHING = Workflow(
     "everything",
@@ -207,6 +210,39 @@ def test_signals_are_few_and_have_names() -> None:
     refused(gate(cancel_on=[SignalMatch("s", {"id": "$order"})]), "'$order'", "$notification_id")
     refused(gate(cancel_on=[SignalMatch("s", {"id": object()})]), "JSON")
     refused(gate(cancel_on=[3]), "signal 3")
+    refused(gate(cancel_on=["comment answered!"]), "none that can be tracked")
+    refused(gate(cancel_on=["chimeway.notification.raed"]), "step 'a'", "none that chimeway tells", READ)
+    refused(gate(cancel_on=[SignalMatch("s", {"a": {"b": ["\0"]}})]), "NUL")
+    refused(gate(cancel_on=[SignalMatch("s", {"a\ud800": 1})]), "half of a character")
+
+
+def test_the_signals_that_chimeway_tells_are_those_that_a_wait_may_name() -> None:
+    assert {APPROVAL, SEEN, READ, *EVENT_NAMES.values()} == OWN_SIGNALS
+
+
+def test_what_is_no_list_is_refused_with_the_step_and_what_to_write() -> None:
+    wait = Wait(hours=1, to="b")
+    b = Deliver("b", channel="x")
+    given: list[Any] = [wait, None, {wait}, "bounced"]
+    for rules in given:
+        with pytest.raises(NotifierInvalid, match=r"step 'a': rules is a list, not .*write rules=\[\.\.\.\]"):
+            Deliver("a", channel="x", rules=rules)
+    steps: list[Any] = [b, None, {b}]
+    for one in steps:
+        with pytest.raises(NotifierInvalid, match=r"workflow 'w': steps is a list, not .*write steps="):
+            Workflow("w", steps=one)
+    cancels: list[Any] = [None, SignalMatch("s"), {"s", "t"}]
+    for cancel_on in cancels:
+        refused([Gate("a", rules=[Wait(hours=1, to="b", cancel_on=cancel_on)]), b], "step 'a'", "cancel_on=[")
+    jumps: list[Any] = [["s"], "s", (("s", "b"),), 5]
+    for on_signal in jumps:
+        refused([Gate("a", rules=[Wait(hours=1, on_signal=on_signal)]), b], "step 'a'", 'on_signal={"SIGNAL"')
+    wrong: Any = ["b"]
+    for rule in (On("bounced", to=wrong), Wait(hours=1, to=wrong), Wait(hours=1, on_signal={"s": wrong})):
+        refused([Deliver("a", channel="x", rules=[rule]), b], "step 'a'", "no step's key")
+    refused([b, Deliver("a", channel="x", rules=[On("bounced", to=wrong)])], "step 'a'", "no step's key")
+    with pytest.raises(NotifierInvalid, match="step 'a': when: "):
+        Deliver("a", channel="x", when=True)  # type: ignore[arg-type]
 
 
 def test_an_approval_is_of_a_text() -> None:
@@ -214,12 +250,28 @@ def test_an_approval_is_of_a_text() -> None:
     refused([Ask("d", rules=[On("written", to="a")]), Approve("a", of="d", within=0)], "within=0")
 
 
+def test_an_approval_expires_only_if_it_has_a_time() -> None:
+    def approval(**given: Any) -> list[Any]:
+        return [
+            Ask("d", rules=[On("written", to="a")]),
+            Approve("a", of="d", rules=[On("approved", to="b"), Stop("expired")], **given),
+            Deliver("b", channel="x"),
+        ]
+
+    refused(approval(), "step 'a'", "Stop('expired')", "never expires")
+    assert Workflow("w", steps=approval(within=60)).steps
+
+
 def test_keys_channels_and_versions_are_checked() -> None:
     a = Deliver("a", channel="x")
     refused([], "0 steps")
     refused([Deliver(f"s{n}", channel="x") for n in range(51)], "51 steps")
     refused([a, Deliver("a", channel="y")], "two steps are called 'a'")
-    refused([Deliver("a.b", channel="x")], "'a.b'")
+    for step_key in ("a.b", "a-b", "1st", "class", ""):
+        refused([Deliver(step_key, channel="x")], f"{step_key!r} must be", "attribute")
+    refused([a], "version=1099511627776", version=2**40)
+    for broken in ("w\0", "w\ud800"):
+        refused([a], "no NUL", key=broken)
     refused([Deliver("a" * 101, channel="x")], "1 to 100")
     refused([Deliver("a", channel="In App")], "'In App'")
     refused([a], "version=0", version=0)

@@ -95,7 +95,9 @@ def test_every_run_ends_after_a_few_moves_and_each_leads_on(workflow: Workflow, 
         decision = advance(workflow, run, facts, now)
         assert decision == advance(workflow, run, facts, now)
         if isinstance(decision, Activate):
-            assert workflow.place(decision.step_key) > workflow.place(run.current_step_key)
+            anew = not facts.is_planned and decision.step_key == run.current_step_key
+            assert anew or workflow.place(decision.step_key) > workflow.place(run.current_step_key)
+            moves -= anew
         if isinstance(decision, WaitFor):
             assert run.state is RunState.ACTIVE
         moves += not isinstance(decision, Noop)

@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
+from chimeway_faults import refuse_changes
 from chimeway_notifiers import MovedClock, Recorder
 from job_model import Model, followed, text_of
 from job_workers import until, working
@@ -375,6 +376,51 @@ def test_steps_whose_jobs_ended_without_a_word_have_failed(queued: None, clock: 
     assert output(cancelled, "draft").error == "its job was cancelled"
     assert [run(one).current_step_key for one in (lost, cancelled, waits)] == ["plain", "plain", "draft"]
     assert store.write(settle_lost_writes, clock.now(), 10) == []
+
+
+@BOTH
+def test_a_lost_text_that_cannot_be_settled_keeps_no_other_from_being_settled(
+    queued: None, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = sorted(started() for _ in range(4))
+    for one in lost:
+        end_job(output(one, "draft").carrier_id, "discarded")
+    for one in lost[:2]:
+        refuse_changes(step_outputs, one, column="run_id")
+
+    # Those that cannot be settled come first, and as many as are looked up at once.
+    assert store.write(settle_lost_writes, clock.now(), 2) == [(one, "draft") for one in lost[2:]]
+    assert [output(one, "draft").state for one in lost] == ["pending", "pending", "failed", "failed"]
+    assert [run(one).current_step_key for one in lost] == ["draft", "draft", "plain", "plain"]
+    assert all(f"workflow run {one}, step draft: its lost text" in caplog.text for one in lost[:2])
+
+
+@BOTH
+def test_a_lost_text_of_a_delivery_that_cannot_be_settled_keeps_no_other_from_going_out(
+    queued: None, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = sorted(pending(Lasting) for _ in range(2))
+    for one in (bad, good):
+        end_job(delivery(one).carrier_id, "discarded")
+    refuse_changes(deliveries, bad)
+
+    assert store.write(settle_lost_contents, clock.now(), 10) == [good]
+    assert (delivery(bad).orchestration_state, delivery(good).orchestration_state) == (
+        "content_pending",
+        "ready",
+    )
+    assert f"delivery {bad}: its lost text" in caplog.text
+
+
+@BOTH
+def test_an_error_that_no_database_holds_does_not_keep_a_delivery_from_ending(
+    queued: None, clock: MovedClock
+) -> None:
+    delivery_id = pending()
+
+    assert store.write(fail_content, "a\x00b\ud800", clock.now(), delivery_id=delivery_id)
+    assert delivery(delivery_id).status == "cancelled"
+    assert "a\ufffdb\ufffd" in str(delivery(delivery_id).reason_context)
 
 
 def test_a_step_whose_job_was_completed_and_left_nothing_gets_another_job(

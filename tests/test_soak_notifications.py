@@ -60,6 +60,17 @@ def test_what_went_well_breaks_nothing() -> None:
     assert broken(stored(attempt(1))) == set()
 
 
+def test_a_late_success_counts_as_sent() -> None:
+    rows = (
+        attempt(1, "temporary_failure", "lost"),
+        attempt(1, source="late"),
+        attempt(2, "temporary_failure"),
+    )
+    found = stored(*rows)
+    known = found.deliveries["d"]._replace(attempt_count=2)
+    assert broken(stored(*rows, deliveries={"d": known})) == set()
+
+
 @pytest.mark.parametrize(
     ("found", "promise"),
     [

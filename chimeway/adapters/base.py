@@ -84,3 +84,11 @@ def check_name(name: str) -> str:
             f"the adapter's name {name!r} must be up to 100 small letters, digits, '_', '-' and '.', and begin with a letter"
         )
     return name
+
+
+def name_of(adapter: Adapter) -> str:
+    """Give an adapter's name as rows keep it, also where it is one that they cannot keep."""
+    try:
+        return check_name(adapter.name)
+    except Exception:  # noqa: BLE001 - a property of somebody's own may raise what it likes
+        return "unnamed"

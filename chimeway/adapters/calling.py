@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
-from anyio import to_thread
 
-from chimeway.adapters.base import LONGEST_RETRY_AFTER, Adapter, Unanswered
+from chimeway.adapters.base import LONGEST_RETRY_AFTER, Adapter, Unanswered, name_of
+from chimeway.adapters.guarded_call import Raised, guarded
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure, TemporaryFailure
 from chimeway.message import OutgoingMessage, Receipt
 from chimeway.privacy import redacted_response
 from jobs.sqltypes import storable
+from jobs.threads import left_behind
 
 #: Threads of this process that an adapter may hold beyond its time before no plain adapter is called any more.
 MOST_LEFT_BEHIND = 100
@@ -37,11 +39,6 @@ class Called:
         return self.error_class in {"timeout", "bad_receipt"}
 
 
-def left_behind() -> int:
-    """Say how many calls of this process go on in threads that nobody waits for any more."""
-    return _LEFT.count
-
-
 async def call(adapter: Adapter, message: OutgoingMessage, timeout: float) -> Called:  # noqa: ASYNC109 - a value of the result
     """Hand a message to an adapter. A plain one that takes too long goes on in its thread, which nobody waits for.
 
@@ -51,81 +48,47 @@ async def call(adapter: Adapter, message: OutgoingMessage, timeout: float) -> Ca
         timeout: Seconds it may take.
     """
     is_async = inspect.iscoroutinefunction(adapter.deliver)
-    if not is_async and left_behind() >= MOST_LEFT_BEHIND:
-        words = f"{left_behind()} calls of adapters have not ended in their time, so no other is begun"
+    if not is_async and (words := too_many_left()) is not None:
         return Called(error=TemporaryFailure(words), error_class="busy")
     given: Any = _NOTHING
     with anyio.move_on_after(timeout) as scope:
-        try:
-            first = adapter.deliver(message) if is_async else await _in_thread(adapter, message)
-            given = await first if inspect.isawaitable(first) else first
-        except Exception as error:  # noqa: BLE001 - whatever an adapter raises is how the attempt came out
-            given = _Raised(error)
-    if given is _NOTHING or (scope.cancel_called and isinstance(given, _Raised)):
-        words = f"{adapter.name} had not answered after {timeout:g} s; the message may have gone out"
+        given = await guarded(partial(adapter.deliver, message), in_loop=is_async)
+    if given is _NOTHING or (scope.cancel_called and isinstance(given, Raised)):
+        words = f"{name_of(adapter)} had not answered after {timeout:g} s; the message may have gone out"
         return Called(error=TemporaryFailure(words), error_class="timeout")
-    return _failed(given.error) if isinstance(given, _Raised) else _taken(adapter, given)
+    return _failed(adapter, given.error) if isinstance(given, Raised) else _taken(adapter, given)
+
+
+def too_many_left() -> str | None:
+    """Say why no other thread is begun; None if one may be."""
+    if left_behind() < MOST_LEFT_BEHIND:
+        return None
+    return f"{left_behind()} calls have not ended in their time and hold threads, so no other is begun"
 
 
 _NOTHING = object()
 
 
-class _LeftBehind:
-    """Counts the calls that go on in threads after nobody waits for them any more."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.count = 0
-
-    def add(self, change: int) -> None:
-        with self._lock:
-            self.count += change
-
-
-_LEFT = _LeftBehind()
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error: Exception
-
-
-async def _in_thread(adapter: Adapter, message: OutgoingMessage) -> Any:
-    # One of the two ends it: the thread, or who leaves it behind. Both look under the lock.
-    ended, lock = [False, False], threading.Lock()
-
-    def deliver() -> Any:
-        try:
-            return adapter.deliver(message)
-        except Exception as error:  # noqa: BLE001 - a StopIteration, say, cannot be raised through a future
-            return _Raised(error)
-        finally:
-            with lock:
-                ended[0] = True
-                if ended[1]:
-                    _LEFT.add(-1)
-
-    try:
-        # How many run at once is decided by who calls, so the limiter is one of its own.
-        return await to_thread.run_sync(deliver, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
-    except anyio.get_cancelled_exc_class():
-        with lock:
-            if not ended[0]:
-                ended[1] = True
-                _LEFT.add(1)
-        raise
-
-
-def _failed(error: Exception) -> Called:
+def _failed(adapter: Adapter, error: BaseException) -> Called:
     if isinstance(error, DeliveryError):
-        error.provider_message_id = _id(error.provider_message_id)
-        error.response = redacted_response(error.response) if error.response else None
-        if error.retry_after is not None:
-            error.retry_after = min(max(error.retry_after, 0.0), LONGEST_RETRY_AFTER)
-        return Called(error=error, error_class=_class_of(error))
+        try:
+            return Called(error=_fit(error), error_class=_class_of(error))
+        except Exception as unreadable:  # noqa: BLE001 - a class of somebody's own may do anything when it is read
+            words = f"{name_of(adapter)} raised {type(error).__name__}, which cannot be read: {type(unreadable).__name__}"
+            return Called(error=TemporaryFailure(words), error_class="unknown")
     if isinstance(error, TimeoutError):
         return Called(error=error, error_class="timeout")
+    if not isinstance(error, Exception):
+        # A SystemExit, say: whoever reads the attempt must not raise it again.
+        error = RuntimeError(f"{name_of(adapter)} raised {type(error).__name__}")
     return Called(error=error, error_class="unknown")
+
+
+def _fit(error: DeliveryError) -> DeliveryError:
+    """Make what an error says fit for a row."""
+    said = (_id(error.provider_message_id), _response(error.response) or None, _pause(error.retry_after))
+    error.provider_message_id, error.response, error.retry_after = said
+    return error
 
 
 def _class_of(error: DeliveryError) -> str:
@@ -139,15 +102,30 @@ def _taken(adapter: Adapter, given: Any) -> Called:
         # It did its work and says nothing of it.
         return Called(receipt=Receipt())
     if not isinstance(given, Receipt):
-        words = f"{adapter.name}.deliver gave {type(given).__name__}, not a chimeway.Receipt; the message may have gone out"
+        words = f"{name_of(adapter)}.deliver gave {type(given).__name__}, not a chimeway.Receipt; the message may have gone out"
         return Called(error=PermanentFailure(words), error_class="bad_receipt")
-    kept = replace(
-        given,
-        provider_message_id=_id(given.provider_message_id),
-        response=redacted_response(given.response) if given.response else {},
-    )
+    try:
+        kept = Receipt(provider_message_id=_id(given.provider_message_id), response=_response(given.response))
+    except Exception:  # noqa: BLE001 - it was taken, whatever its receipt does when it is read
+        kept = Receipt()
     return Called(receipt=kept)
 
 
 def _id(given: Any) -> str | None:
-    return None if given is None or given == "" else storable(str(given))[:LONGEST_ID]
+    if given is None:
+        return None
+    try:
+        return storable(str(given))[:LONGEST_ID] or None
+    except Exception:  # noqa: BLE001 - one of a provider's library may be unable to say itself
+        return None
+
+
+def _response(given: Any) -> dict[str, Any]:
+    return {} if given is None else redacted_response(given)
+
+
+def _pause(given: Any) -> float | None:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    seconds = float(min(max(given, 0), LONGEST_RETRY_AFTER))
+    return None if math.isnan(seconds) else seconds

@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import TextIO
 
+from aquila.errors import ConfigError
 from chimeway.adapters.base import check_name
 from chimeway.message import OutgoingMessage, Receipt
 
@@ -21,13 +22,15 @@ class ConsoleAdapter:
         name: What attempts call it.
 
     Raises:
-        ConfigError: The name cannot be kept.
+        ConfigError: The name cannot be kept, or nothing can be written to the stream.
     """
 
     needs_address = False
 
     def __init__(self, stream: TextIO | None = None, *, name: str = "console") -> None:
         self.name = check_name(name)
+        if stream is not None and not callable(getattr(stream, "write", None)):
+            raise ConfigError(f"stream is a text file, such as sys.stderr, not {type(stream).__name__}")
         self._stream = stream
         self._lock = threading.Lock()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy, Policy
 from email.utils import format_datetime
 from html import escape
+from typing import Any
 
 import idna
 
@@ -20,10 +21,37 @@ from jobs.sqltypes import storable
 _LOCAL = re.compile(r"[^\s@<>(),;:\"\\\[\]]{1,64}")
 _MAILBOX = re.compile(r"(?P<name>[^<>]*)<(?P<inner>[^<>]*)>|(?P<bare>[^<>]*)")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-#: 8-bit text would need a server that says it takes it.
-_POLICY = SMTP.clone(cte_type="7bit")
+#: What has a meaning of its own in a list of addresses, and the beginning of an encoded word, which may hold any of it.
+_MEANING = re.compile(r"[\",;:<>@()\[\]\\]|=\?")
+#: Characters of a display name: a longer one would be folded.
+_LONGEST_NAME = 60
 #: The key of `Content.data` that becomes the header List-Unsubscribe: a link, or `mailto:`.
 UNSUBSCRIBE = "list_unsubscribe"
+#: Characters of that link: a line of an e-mail has at most 998.
+_LONGEST_LINK = 900
+_UNFIT_FOR_LINK = re.compile(r"[\s<>,]")
+
+
+class _AsItIs(UnstructuredHeader, BaseHeader):
+    """A header on one line, however long: mail programs do not put a link together again that was folded into words."""
+
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        kwds["parse_tree"] = cls.value_parser(value)
+        kwds["decoded"] = value
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _policy() -> EmailPolicy[EmailMessage]:
+    headers = HeaderRegistry()
+    headers.map_to_type("list-unsubscribe", _AsItIs)
+    # 8-bit text would need a server that says it takes it.
+    return SMTP.clone(cte_type="7bit", header_factory=headers)
+
+
+_POLICY = _policy()
 
 
 def email_of(message: OutgoingMessage, sender: Address) -> EmailMessage:
@@ -37,7 +65,7 @@ def email_of(message: OutgoingMessage, sender: Address) -> EmailMessage:
         sender: Whom it is from.
 
     Raises:
-        PermanentFailure: A header would hold control characters.
+        PermanentFailure: A header would hold control characters, or the link to unsubscribe is none that a header can hold.
         Bounced: The address is none that e-mail can be sent to.
     """
     content = message.content
@@ -64,19 +92,21 @@ def message_id(message: OutgoingMessage, sender: Address) -> str:
 def read_address(address: str) -> Address:
     """Read `ada@example.com` or `Ada <ada@example.com>`: one address, no list of them.
 
+    What has a meaning in a list of addresses is left out of the name, which is cut at 60 characters.
+
     Raises:
         PermanentFailure: It holds control characters, which could add headers or recipients.
         Bounced: It is none. The message does not show it.
     """
     # Not the library's own reading, which mends what it is given: `ada@exa mple.com` would go to another domain.
     parts = _MAILBOX.fullmatch(storable(one_line("address", address)).strip())
-    name = (parts["name"] or "").strip().strip('"') if parts else ""
+    name = " ".join(_MEANING.sub(" ", parts["name"] or "").split()) if parts else ""
     spec = (parts["inner"] or parts["bare"] or "").strip() if parts else ""
     local, at, domain = spec.rpartition("@")
     ascii_domain = _ascii(domain)
     if not at or not _LOCAL.fullmatch(local) or ascii_domain is None:
         raise Bounced("the recipient's address is no e-mail address; it looks like: ada@example.com")
-    return Address(display_name=name, username=local, domain=ascii_domain)
+    return Address(display_name=name[:_LONGEST_NAME].strip(), username=local, domain=ascii_domain)
 
 
 def one_line(what: str, text: str) -> str:
@@ -102,7 +132,20 @@ def _ascii(domain: str) -> str | None:
 
 
 def _add_unsubscribe(mail: EmailMessage, link: str) -> None:
-    checked = one_line(UNSUBSCRIBE, link).strip("<>")
+    checked = one_line(UNSUBSCRIBE, link).strip()
+    if checked.startswith("<") and checked.endswith(">"):
+        checked = checked[1:-1]
+    if (
+        not checked
+        or len(checked) > _LONGEST_LINK
+        or not checked.isascii()
+        or _UNFIT_FOR_LINK.search(checked)
+    ):
+        # Not quoted: it holds a token.
+        raise PermanentFailure(
+            f"{UNSUBSCRIBE} is one link, https://... or mailto:..., of at most {_LONGEST_LINK} ASCII characters without "
+            "blanks, commas, '<' and '>'; percent-encode them"
+        )
     mail["List-Unsubscribe"] = f"<{checked}>"
     if checked.startswith("https://"):
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

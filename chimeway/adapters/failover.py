@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from chimeway.adapters.base import Adapter
+from chimeway.adapters.base import Adapter, name_of
 from chimeway.adapters.calling import Called, call
 from chimeway.errors import DeliveryError, PermanentFailure
 from chimeway.message import OutgoingMessage, Receipt
@@ -58,7 +58,7 @@ async def hand_to(
     for adapter in in_order(adapters, message, stay_with=stay_with):
         called = await call(adapter, message, timeout)
         if called.receipt is not None:
-            return Handed(adapter=adapter.name, receipt=called.receipt, tried=tuple(tried))
+            return Handed(adapter=name_of(adapter), receipt=called.receipt, tried=tuple(tried))
         tried.append(_tried(adapter, called))
         if is_last_word(called):
             break
@@ -88,7 +88,7 @@ def in_order(
 ) -> list[Adapter]:
     """Give the adapters that may be asked, the one to stay with first."""
     able = [one for one in adapters if message.address or not getattr(one, "needs_address", False)]
-    return sorted(able, key=lambda one: one.name != stay_with)
+    return sorted(able, key=lambda one: name_of(one) != stay_with)
 
 
 def is_last_word(called: Called) -> bool:
@@ -119,8 +119,8 @@ def verdict(message: OutgoingMessage, tried: Sequence[Tried]) -> Handed:
 
 
 def _tried(adapter: Adapter, called: Called) -> Tried:
-    error = called.error or PermanentFailure(f"{adapter.name} gave neither a receipt nor an error")
-    return Tried(adapter=adapter.name, error=error, error_class=called.error_class or "unknown")
+    error = called.error or PermanentFailure(f"{name_of(adapter)} gave neither a receipt nor an error")
+    return Tried(adapter=name_of(adapter), error=error, error_class=called.error_class or "unknown")
 
 
 def _pause(tried: Tried) -> float:

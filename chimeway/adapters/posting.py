@@ -16,6 +16,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 from aquila.errors import ConfigError
 from aquila.transport.address import is_loopback
 from chimeway.adapters.base import Unanswered
+from chimeway.adapters.checked_values import check_seconds
 from chimeway.errors import TemporaryFailure
 
 #: Bytes of an answer that are read.
@@ -54,13 +55,13 @@ class Poster:
         timeout: Seconds for connecting, and for which the server may be silent.
 
     Raises:
-        ConfigError: The URL is none that can be posted to. The message does not show it.
+        ConfigError: The URL is none that can be posted to, which the message does not show, or the timeout is none.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
         host = _host(url)
         self._url = url
-        self._timeout = timeout
+        self._timeout = check_seconds("timeout", timeout)
         #: The server, for messages: the rest of the address may be a secret.
         self.where = host
         # Made by hand: the usual opener follows redirects, and opens files.

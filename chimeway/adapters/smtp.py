@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import smtplib
 import socket
 import ssl
@@ -14,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from aquila.errors import ConfigError
 from chimeway.adapters.base import Unanswered, check_name
+from chimeway.adapters.checked_values import check_host, check_port, check_seconds
 from chimeway.adapters.email_message import email_of, message_id, read_address
 from chimeway.adapters.smtp_replies import failure_of, said
 from chimeway.errors import DeliveryError
@@ -61,21 +63,17 @@ class SmtpAdapter:
         context: ssl.SSLContext | None = None,
         name: str = "smtp",
     ) -> None:
-        if tls not in _PORTS:
+        if not isinstance(tls, str) or tls not in _PORTS:
             raise ConfigError(f"tls={tls!r} must be 'starttls', 'tls' or 'none'")
-        if (username is None) != (password is None):
-            raise ConfigError("SmtpAdapter needs both username= and password=, or neither")
-        if username is not None and tls == "none":
-            raise ConfigError(
-                "SmtpAdapter does not send a password in the clear; use tls='starttls' or tls='tls'"
-            )
+        if context is not None and not isinstance(context, ssl.SSLContext):
+            raise ConfigError(f"context is an ssl.SSLContext or None, not {type(context).__name__}")
         self.name = check_name(name)
-        self._host, self._port = host, port or _PORTS[tls]
+        self._host, self._port = check_host(host), _PORTS[tls] if port is None else check_port(port)
         self._where = f"{self._host}:{self._port}"
-        self._login = (username, password) if username is not None and password is not None else None
+        self._login = _read_login(username, password, tls)
         self._sender = _read_sender(sender)
         self._tls = tls
-        self._timeout = timeout
+        self._timeout = check_seconds("timeout", timeout)
         self._context = context
 
     def deliver(self, message: OutgoingMessage) -> Receipt:
@@ -196,7 +194,8 @@ def _without(hidden: Iterable[str], value: Any) -> Any:
     if not isinstance(value, str):
         return value
     for one in hidden:
-        value = value.replace(one, "[redacted]")
+        # Servers write addresses as they like, large or small.
+        value = re.sub(re.escape(one), "[redacted]", value, flags=re.IGNORECASE)
     return value
 
 
@@ -208,7 +207,29 @@ def _leave(server: smtplib.SMTP) -> None:
         server.close()
 
 
+def _read_login(username: str | None, password: str | None, tls: Tls) -> tuple[str, str] | None:
+    if username is None and password is None:
+        return None
+    if username is None or password is None:
+        raise ConfigError("SmtpAdapter needs both username= and password=, or neither")
+    if tls == "none":
+        raise ConfigError(
+            "SmtpAdapter does not send a password in the clear; use tls='starttls' or tls='tls'"
+        )
+    for what, value in (("username", username), ("password", password)):
+        # Neither is shown.
+        if not isinstance(value, str) or not value:
+            raise ConfigError(
+                f"SmtpAdapter's {what}= is a text that is not empty; look at where it is read from"
+            )
+    return username, password
+
+
 def _read_sender(sender: str) -> Address:
+    if not isinstance(sender, str):
+        raise ConfigError(
+            f"sender is a text such as 'Example <hello@example.com>', not {type(sender).__name__}"
+        )
     try:
         return read_address(sender)
     except DeliveryError as error:

@@ -31,6 +31,8 @@ _OWN = {
     "webhook-id",
     "webhook-timestamp",
     "webhook-signature",
+    "connection",
+    "transfer-encoding",
 }
 
 
@@ -66,10 +68,13 @@ class WebhookAdapter:
         name: str = "webhook",
     ) -> None:
         self.name = check_name(name)
-        secrets = [secret] if isinstance(secret, str) else list(secret or ())
-        self._keys = [read_secret(one) for one in secrets]
-        self._headers = _checked_headers(headers or {})
+        self._keys = _keys(secret)
+        self._headers = _checked_headers({} if headers is None else headers)
         self._poster = Poster(url, timeout)
+        if clock is not None and not callable(getattr(clock, "now", None)):
+            raise ConfigError(
+                f"clock has a method now() that gives an aware datetime; {type(clock).__name__} has not"
+            )
         self._clock = clock or SystemClock()
 
     def deliver(self, message: OutgoingMessage) -> Receipt:
@@ -165,8 +170,24 @@ def _id_in(answer: Answer) -> str | None:
     return next((str(one) for one in found if isinstance(one, str | int) and not isinstance(one, bool)), None)
 
 
+def _keys(secret: str | Sequence[str] | None) -> list[bytes]:
+    if secret is None:
+        return []
+    # Of bytes each one would be a number.
+    several = secret if isinstance(secret, Sequence) and not isinstance(secret, str | bytes) else [secret]
+    if not several:
+        raise ConfigError("secret= holds no secret; give it one, or None to send unsigned")
+    return [read_secret(one) for one in several]
+
+
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise ConfigError(f"headers maps names to values; it is no {type(headers).__name__}")
     for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            # Not quoted: values are secrets.
+            kinds = f"{type(name).__name__} and {type(value).__name__}"
+            raise ConfigError(f"a header's name and value are texts, not {kinds}")
         if name.lower() in _OWN:
             raise ConfigError(f"the header {name!r} is written by the adapter itself; leave it out")
         if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import anyio
-from anyio import to_thread
 
+from chimeway.adapters.calling import too_many_left
 from chimeway.adapters.failover import Handed
+from chimeway.adapters.guarded_call import Raised, guarded
 from chimeway.errors import TemporaryFailure
 from chimeway.message import OutgoingMessage
 from chimeway.settings import settings
@@ -23,17 +24,19 @@ async def addressed(message: OutgoingMessage) -> OutgoingMessage | Handed:
     chosen = settings()
     if message.address is not None or chosen.addresses is None:
         return message
-    find = partial(chosen.addresses, message.recipient_identity, message.channel)
-    try:
-        with anyio.fail_after(chosen.timeout):
-            # A plain function that hangs is left behind in its thread.
-            found = await to_thread.run_sync(find, abandon_on_cancel=True)
-            address = await found if inspect.isawaitable(found) else found
-    except Exception as error:  # noqa: BLE001 - it is the host's own function, and may raise what it likes
+    if (words := too_many_left()) is not None:
+        return _unknown(words)
+    # A function that does not answer is left behind in its thread.
+    address: Any = Raised(TimeoutError())
+    with anyio.move_on_after(chosen.timeout):
+        address = await guarded(partial(chosen.addresses, message.recipient_identity, message.channel))
+    if isinstance(address, Raised):
         # Its words may hold the address.
-        words = f"the addresses function gave none: {type(error).__name__}"
-        return Handed(adapter="", error=TemporaryFailure(words), error_class="address_unknown")
+        return _unknown(f"the addresses function gave none: {type(address.error).__name__}")
     if address is not None and not isinstance(address, str):
-        words = f"the addresses function gave {type(address).__name__}, and must give a text or None"
-        return Handed(adapter="", error=TemporaryFailure(words), error_class="address_unknown")
+        return _unknown(f"the addresses function gave {type(address).__name__}, and must give a text or None")
     return replace(message, address=address or None)
+
+
+def _unknown(words: str) -> Handed:
+    return Handed(adapter="", error=TemporaryFailure(words), error_class="address_unknown")

@@ -14,6 +14,7 @@ from chimeway.dispatch.claiming import Claim
 from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
 from chimeway.engine.progress import progress_run
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure
+from chimeway.hidden_addresses import address_pattern, without_address, without_emails, without_paths
 from chimeway.models import DeliveryStatus, Outcome
 from chimeway.planning import hand_to_carrier
 from chimeway.privacy import redacted_response
@@ -26,6 +27,8 @@ from jobs.policy import words
 INTERRUPTED = "interrupted"
 #: Characters of an error that a row keeps.
 ERROR_LENGTH = 1000
+#: Characters of it that are looked at.
+_MOST_READ = 20_000
 
 
 def record(
@@ -46,7 +49,7 @@ def record(
     attempt = outcome = _outcome(handed)
     mine = (deliveries.c.claim_token == claim.token, deliveries.c.status == DeliveryStatus.DISPATCHED.value)
     known = {"adapter": handed.adapter or None, "provider_message_id": _provider_id(handed)}
-    facts: dict[str, Any] = {"where": mine, "columns": known, **_why(handed)}
+    facts: dict[str, Any] = {"where": mine, "columns": known, **_why(claim, handed)}
     if attempt is not Outcome.TEMPORARY_FAILURE:
         moved = conclude(connection, claim.delivery, outcome, now, **facts)
     elif (asked := _cancelled(connection, claim)) is not None:
@@ -98,7 +101,7 @@ def _fail_for_now(
             status=DeliveryStatus.FAILED.value,
             outcome=Outcome.TEMPORARY_FAILURE.value,
             reason=Outcome.TEMPORARY_FAILURE.value,
-            reason_context=_why(handed) or None,
+            reason_context=_why(claim, handed) or None,
             next_attempt_at=again,
             claim_token=None,
             lease_until=None,
@@ -136,24 +139,29 @@ def _add_attempt(
             sequence=0,
             outcome=outcome.value,
             error_class=handed.error_class,
-            error=_words(handed.error),
+            error=_words(claim, handed.error),
             adapter=handed.adapter,
             provider_message_id=_provider_id(handed),
-            provider_response=_response(handed),
+            provider_response=_response(claim, handed),
             started_at=claim.started_at,
             created_at=now,
         )
     )
 
 
-def _why(handed: Handed) -> dict[str, Any]:
+def _why(claim: Claim, handed: Handed) -> dict[str, Any]:
     if handed.error is None:
         return {}
-    return {"error_class": handed.error_class, "error": _words(handed.error)}
+    return {"error_class": handed.error_class, "error": _words(claim, handed.error)}
 
 
-def _words(error: Exception | None) -> str | None:
-    return None if error is None else redacted(words(error) or type(error).__name__)[:ERROR_LENGTH]
+def _words(claim: Claim, error: Exception | None) -> str | None:
+    """Give what an error says without what libraries put into their errors: the URL that was called, the address."""
+    if error is None:
+        return None
+    said = words(error)[:_MOST_READ] or type(error).__name__
+    said = without_paths(without_address(said, address_pattern(claim.message.address)))
+    return redacted(without_emails(said))[:ERROR_LENGTH]
 
 
 def _provider_id(handed: Handed) -> str | None:
@@ -162,9 +170,9 @@ def _provider_id(handed: Handed) -> str | None:
     return handed.error.provider_message_id if isinstance(handed.error, DeliveryError) else None
 
 
-def _response(handed: Handed) -> dict[str, Any] | None:
+def _response(claim: Claim, handed: Handed) -> dict[str, Any] | None:
     if handed.receipt is not None:
         said: Mapping[str, Any] | None = handed.receipt.response
     else:
         said = handed.error.response if isinstance(handed.error, DeliveryError) else None
-    return redacted_response(said) if said else None
+    return redacted_response(said, address=claim.message.address) if said else None

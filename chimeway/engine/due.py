@@ -19,26 +19,26 @@ def due_runs(connection: Connection, now: datetime, limit: int) -> list[str]:
 
 
 def stalled_runs(connection: Connection, before: datetime, limit: int) -> list[str]:
-    """Give the ids of active runs whose steps are over and that nobody has moved on.
+    """Give the ids of active runs whose steps are over, or have nothing that could end, and that nobody has moved on.
 
     A run moves with the news of its step, so there are some only if the process that had them could not go on with them:
-    it was of an older version than the workflow, say.
+    it was of an older version than the workflow, say, or could not plan the next step.
 
     Args:
         connection: A transaction.
         before: Runs that have moved since are left out.
         limit: How many at most.
     """
-    delivered = exists().where(
-        deliveries.c.run_id == runs.c.id,
-        deliveries.c.step_key == runs.c.current_step_key,
-        deliveries.c.status.in_(_OVER),
+    delivery = exists().where(
+        deliveries.c.run_id == runs.c.id, deliveries.c.step_key == runs.c.current_step_key
     )
-    written = exists().where(
-        step_outputs.c.run_id == runs.c.id,
-        step_outputs.c.step_key == runs.c.current_step_key,
-        step_outputs.c.state != "pending",
+    text = exists().where(
+        step_outputs.c.run_id == runs.c.id, step_outputs.c.step_key == runs.c.current_step_key
     )
+    delivered = delivery.where(deliveries.c.status.in_(_OVER))
+    written = text.where(step_outputs.c.state != "pending")
+    # A gate and an approval have neither: a run that came to one waits there since then.
+    unplanned = and_(~delivery, ~text)
     mine = and_(runs.c.state == RunState.ACTIVE.value, runs.c.last_transition_at < before)
-    query = select(runs.c.id).where(mine, or_(delivered, written))
+    query = select(runs.c.id).where(mine, or_(delivered, written, unplanned))
     return list(connection.scalars(query.order_by(runs.c.last_transition_at, runs.c.id).limit(limit)))

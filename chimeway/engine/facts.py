@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, or_, select
 
+from chimeway.engine.history import waits_over
 from chimeway.models import DeliveryStatus, RunState, Signal, WorkflowRun
 from chimeway.rows import as_record, get_event, get_notification
 from chimeway.tables import deliveries, signals, step_outputs, transitions
@@ -20,6 +21,8 @@ from chimeway.workflow.steps import FAILED, WRITERS, WRITTEN, Deliver, Step
 
 #: How far the clocks of two hosts may be apart for signals that name the very run.
 SKEW = timedelta(days=1)
+#: Numbers below it have few forms as texts.
+_PLAIN_NUMBER = 10**15
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -41,7 +44,11 @@ def load_facts(connection: Connection, definition: Workflow, run: WorkflowRun) -
     heard: list[Signal] = []
     if run.state is RunState.WAITING and step.listens:
         heard = _signals(connection, step, run, context.get("params", {}))
-    return Facts(**_of_the_step(connection, step, run), **context, signals=heard)
+    about = _of_the_step(connection, step, run)
+    over: tuple[str, ...] = ()
+    if not isinstance(step, Deliver) or not about.get("is_planned", True):
+        over = _waits_over(connection, definition, run)
+    return Facts(**about, **context, signals=heard, waits_over=over)
 
 
 def load_params(connection: Connection, definition: Workflow, run: WorkflowRun) -> Mapping[str, Any]:
@@ -55,6 +62,15 @@ def _of_the_step(connection: Connection, step: Step, run: WorkflowRun) -> dict[s
     if isinstance(step, Deliver):
         return _of_a_delivery(connection, step, run)
     return _of_a_text(connection, step, run) if isinstance(step, WRITERS) else {}
+
+
+def _waits_over(connection: Connection, definition: Workflow, run: WorkflowRun) -> tuple[str, ...]:
+    earlier = definition.steps[: definition.place(run.current_step_key)]
+    if not any(step.wait is not None and step.wait.cancel_on for step in earlier):
+        return ()
+    mine = select(transitions.c.reason, transitions.c.context).where(transitions.c.run_id == run.run_id)
+    rows = connection.execute(mine.order_by(transitions.c.seq))
+    return waits_over(definition, ((reason, context) for reason, context in rows))
 
 
 def _of_a_delivery(connection: Connection, step: Deliver, run: WorkflowRun) -> dict[str, Any]:
@@ -128,13 +144,26 @@ def _matching(match: SignalMatch, run: WorkflowRun, params: Mapping[str, Any]) -
     if fields is None:
         return None
     since = run.started_at - SKEW if match.is_bound else run.started_at
-    texts = {
-        name: value
-        for name, value in fields.items()
-        if isinstance(value, str) and _PLAIN_NAME.fullmatch(name)
-    }
+    texts = {name: _as_texts(value) for name, value in fields.items() if _PLAIN_NAME.fullmatch(name)}
     return and_(
         signals.c.event_name == match.event_name,
         signals.c.occurred_at >= since,
-        *(signals.c.payload[name].as_string() == value for name, value in texts.items()),
+        # As texts: PostgreSQL fails to read "abc" as a number, and SQLite has no text that equals one.
+        *(
+            cast(signals.c.payload[name].as_string(), Text).in_(forms)
+            for name, forms in texts.items()
+            if forms
+        ),
     )
+
+
+def _as_texts(value: Any) -> tuple[str, ...]:
+    """Give every text that a database may give for a JSON value; none if there are too many."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, bool):
+        # SQLite has no truth of its own.
+        return (str(value).lower(), str(int(value)))
+    if isinstance(value, int | float) and value == value // 1 and abs(value) < _PLAIN_NUMBER:
+        return (str(int(value)), f"{int(value)}.0", "-0.0")
+    return ()

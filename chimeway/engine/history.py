@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from chimeway.models import RunState, WorkflowRun
-from chimeway.workflow.decisions import STEP_SKIPPED, Move, WaitFor
-from chimeway.workflow.steps import SKIPPED
+from chimeway.workflow.decisions import STEP_SKIPPED, WAIT_EXPIRED, Move, WaitFor
+from chimeway.workflow.definition import Workflow
+from chimeway.workflow.steps import SKIPPED, Deliver
 
 
 def first_row(run: WorkflowRun, delivery_id: str | None) -> dict[str, Any]:
@@ -44,6 +45,26 @@ def rows_of_move(
     last = row_of(after, after.revision, state, move.reason, now)
     ids = {"signal_id": move.signal_id, "delivery_id": delivery_id}
     return [*rows, {**last, **ids, "context": _context(before, move)}]
+
+
+def waits_over(
+    definition: Workflow, moves: Iterable[tuple[str, Mapping[str, Any] | None]]
+) -> tuple[str, ...]:
+    """Give the steps whose waits ended by time since a delivery was last left.
+
+    Args:
+        definition: The run's workflow.
+        moves: Reasons and contexts of the run's history, in its order.
+    """
+    over: list[str] = []
+    for reason, context in moves:
+        left = None if context is None or reason == STEP_SKIPPED else definition.find(context["from"])
+        if isinstance(left, Deliver):
+            # It carried what led to it.
+            over.clear()
+        if left is not None and reason == WAIT_EXPIRED:
+            over.append(left.key)
+    return tuple(over)
 
 
 def row_of(

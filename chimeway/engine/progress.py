@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DataError
 
+from aquila.errors import ConfigError
 from chimeway.engine.definitions import load_definition
 from chimeway.engine.facts import load_facts, load_params
 from chimeway.engine.moves import lock_run, make_move, note
-from chimeway.errors import NotificationNotFound, NotifierInvalid
+from chimeway.errors import ChimewayError, NotificationNotFound
 from chimeway.models import RunState, Signal, WorkflowRun
 from chimeway.tables import transitions
 from chimeway.workflow.advance import advance, hears
@@ -31,6 +33,17 @@ from chimeway.workflow.definition import Workflow
 
 logger = logging.getLogger("chimeway")
 
+#: What a run itself, or what it would plan next, can fail with.
+_UNREADABLE = (
+    ConfigError,
+    NotificationNotFound,
+    DataError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 #: How often a run that others move at the same time is read anew.
 TRIES = 5
 
@@ -56,7 +69,8 @@ def progress_run(
 ) -> Progressed:
     """Move a run on as far as it goes.
 
-    Nothing is raised because of the run itself, so that whoever has news for it can store those in the same transaction.
+    Nothing is raised because of the run itself, so that whoever has news for it can store those in the same transaction. If
+    it cannot go on, it stays where it was, and the sweep comes back to it.
 
     Args:
         connection: A transaction that writes.
@@ -70,9 +84,11 @@ def progress_run(
     try:
         definition = load_definition(connection, run.definition_id)
         run, decisions = _go_on(connection, definition, run, now)
-    except (NotifierInvalid, NotificationNotFound) as error:
+    except _UNREADABLE as error:
         # Stored by a newer version, say, whose workers go on with it. What this one is about to record must not be lost.
-        logger.warning("workflow run %s cannot go on here: %s", run_id, error)
+        # Only our own errors are known to tell nothing of a payload.
+        why = error if isinstance(error, ConfigError | ChimewayError) else type(error).__name__
+        logger.warning("workflow run %s cannot go on here: %s", run_id, why)
         return Progressed(run, (Noop(UNREADABLE),))
     if signal is not None and all(_signal_of(one) != signal.signal_id for one in decisions):
         late = _why_late(connection, definition, run, signal)
@@ -94,10 +110,21 @@ def listens_at_all(
 def _go_on(
     connection: Connection, definition: Workflow, run: WorkflowRun, now: datetime
 ) -> tuple[WorkflowRun, list[Decision]]:
+    decision = advance(definition, run, load_facts(connection, definition, run), now)
+    if isinstance(decision, Noop):
+        return run, [decision]
+    # A move that was stored and whose step could not be planned would leave the run where nothing comes of it.
+    with connection.begin_nested():
+        return _moves(connection, definition, run, decision, now)
+
+
+def _moves(
+    connection: Connection, definition: Workflow, run: WorkflowRun, decision: Decision, now: datetime
+) -> tuple[WorkflowRun, list[Decision]]:
+    """Store the moves from a first one on."""
     decisions: list[Decision] = []
     tries = 0
     while True:
-        decision = advance(definition, run, load_facts(connection, definition, run), now)
         if isinstance(decision, Noop):
             return run, [*decisions, decision]
         step = definition.find(decision.step_key) if isinstance(decision, Activate) else None
@@ -108,11 +135,12 @@ def _go_on(
             if seen is None or tries == TRIES:
                 return run, [*decisions, Noop(MOVED_BY_OTHERS)]
             run = seen
-            continue
-        run = moved.run
-        decisions.append(decision)
-        if moved.rests:
-            return run, decisions
+        else:
+            run = moved.run
+            decisions.append(decision)
+            if moved.rests:
+                return run, decisions
+        decision = advance(definition, run, load_facts(connection, definition, run), now)
 
 
 def _why_late(connection: Connection, definition: Workflow, run: WorkflowRun, signal: Signal) -> str | None:

@@ -28,23 +28,22 @@ def dispatched(about: DeliverySituation, where: Surroundings) -> Words:
     """Say who has a delivery, and until when."""
     delivery = about.delivery
     began = f"attempt {delivery.attempt_count} of {delivery.max_attempts} began at {where.time(delivery.updated_at)}"
-    asked = (
-        "; it was cancelled meanwhile, and is not sent once more"
-        if delivery.reason == "cancel_requested"
-        else ""
-    )
+    is_cancelled = delivery.reason == "cancel_requested"
     until = delivery.lease_until
     if until is None or where.now <= until:
         by = "" if until is None else f", which has until {where.time(until)}"
+        asked = "; it was cancelled meanwhile, and is not sent once more" if is_cancelled else ""
         return Words(
             reason="being_sent",
             sentence=f"being sent: {began}, and its worker has not reported yet{by}{asked}",
         )
     gone = f"{began}, and its worker was gone by {where.time(until)}: nobody knows whether it was sent"
+    # Whoever takes it up ends what was cancelled, and sends nothing.
+    then = "it was cancelled meanwhile, and is ended as cancelled" if is_cancelled else "it is sent again"
     next_one = due_work(about.carrier, where.delivering, where)
     return Words(
         reason="lease_expired",
-        sentence=f"{gone}{asked}; it is sent again: {next_one.sentence}",
+        sentence=f"{gone}; {then}: {next_one.sentence}",
         remedy=next_one.remedy,
     )
 

@@ -73,7 +73,7 @@ def cause_words(one: Transition) -> str | None:
     """Say what a move answers; None if it says so itself."""
     word, _, about = one.reason.partition(":")
     if word == APPROVAL_DECIDED:
-        return _APPROVALS.get(about, about)
+        return APPROVALS.get(about, about)
     said = _CAUSES.get(word)
     return (
         None
@@ -123,7 +123,8 @@ _PLAIN = {
     SIGNAL_AFTER_EXPIRY: "a signal came when the wait for it was over, and changed nothing",
     SIGNAL_AFTER_END: "a signal came when the workflow was over, and changed nothing",
 }
-_APPROVALS = {
+#: How an approval came out.
+APPROVALS = {
     "approved": "what a model wrote was approved",
     "rejected": "what a model wrote was rejected",
     "expired": "nobody approved it in time",

@@ -8,10 +8,10 @@ from aquila.sink.printable import one_line
 from chimeway.explain.carrier_words import SHORT, by_the_sweep, due_work, later
 from chimeway.explain.delivery_words import delivery_words
 from chimeway.explain.explanation import Words
-from chimeway.explain.run_timeline import LONGEST, wait_words
+from chimeway.explain.run_timeline import APPROVALS, LONGEST, wait_words
 from chimeway.explain.situation import RunSituation, Surroundings
 from chimeway.models import RunState
-from chimeway.workflow.decisions import SIGNAL, WORKFLOW_STOPPED
+from chimeway.workflow.decisions import APPROVAL_DECIDED, SIGNAL, WORKFLOW_STOPPED
 from chimeway.workflow.steps import Approve
 
 
@@ -44,6 +44,8 @@ def ended(about: RunSituation, where: Surroundings) -> str:
         return f"stopped at {moment} by the signal {said!r}"
     if word == WORKFLOW_STOPPED:
         return f"stopped at {moment}: the step {run.current_step_key!r} came out as {said}, at which it stops"
+    if word == APPROVAL_DECIDED:
+        return f"stopped at {moment}, at the step {run.current_step_key!r}: {APPROVALS.get(said, said)}"
     return f"stopped by hand at {moment}: {one_line(run.reason or 'cancelled', LONGEST)}"
 
 
@@ -102,9 +104,10 @@ def _active(about: RunSituation, where: Surroundings) -> Words:
         said = f"at the step {key!r}, a model is to write its text; {due.sentence}"
         return Words(reason=due.reason, sentence=said, remedy=due.remedy)
     why = "no worker that knows its workflow has moved it on"
+    stands = "for which nothing is planned" if delivery is None and output is None else "which is over"
     return Words(
         reason="stalled",
-        sentence=f"at the step {key!r}, which is over, and {why}",
+        sentence=f"at the step {key!r}, {stands}, and {why}",
         remedy="start a worker of the version that stored the workflow: aquila worker MODULE",
     )
 

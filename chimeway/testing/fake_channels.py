@@ -24,7 +24,7 @@ class FakeChannels(Mapping[str, tuple[Adapter, ...]]):
         self._lock = threading.Lock()
         self._log: list[OutgoingMessage] = []
         for channel in (*(named or ()), IN_APP):
-            self.adapter(channel)
+            self._adapters[channel] = _Logging(channel, self._log)
 
     def adapter(self, channel: str) -> TestAdapter:
         """Give the adapter of a channel.
@@ -34,6 +34,10 @@ class FakeChannels(Mapping[str, tuple[Adapter, ...]]):
         """
         with self._lock:
             known = self._adapters.get(channel)
+            if known is None and not self._is_open:
+                raise KeyError(
+                    f"{channel!r} is no channel of this capture, which has {', '.join(self._adapters)}"
+                )
             if known is None:
                 known = self._adapters[channel] = _Logging(channel, self._log)
             return known
@@ -46,12 +50,10 @@ class FakeChannels(Mapping[str, tuple[Adapter, ...]]):
     def forget(self) -> None:
         """Forget what was sent."""
         self._log.clear()
-        for adapter in self._adapters.values():
+        for adapter in list(self._adapters.values()):
             adapter.clear()
 
     def __getitem__(self, channel: str) -> tuple[Adapter, ...]:
-        if channel not in self._adapters and not self._is_open:
-            raise KeyError(channel)
         return (self.adapter(channel),)
 
     def __iter__(self) -> Iterator[str]:

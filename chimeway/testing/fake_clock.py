@@ -16,7 +16,7 @@ class FakeClock:
         now: When it begins; None means the machine's time at this moment.
 
     Raises:
-        ConfigError: The time has no time zone.
+        ConfigError: The time is no datetime, or has no time zone.
     """
 
     def __init__(self, now: datetime | None = None) -> None:
@@ -54,6 +54,8 @@ class FakeClock:
 
 
 def _aware(moment: datetime) -> datetime:
+    if not isinstance(moment, datetime):
+        raise ConfigError(f"a clock's time is an aware datetime, not {type(moment).__name__}")
     if moment.tzinfo is None:
         raise ConfigError(f"{moment.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
     return moment.astimezone(UTC)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from chimeway.models import RunState, Signal, WorkflowRun
 from chimeway.workflow.decisions import (
     APPROVAL_DECIDED,
-    NO_ACTIVE_STEP_DELIVERY,
     PRIOR_DELIVERY_NOT_CONVERGED,
     PROGRESSED_ON_DELIVERY_OUTCOME,
     PROGRESSED_ON_STEP_OUTCOME,
     RUN_NOT_ACTIVE,
     SIGNAL,
+    STEP_ACTIVATED,
     STEP_NOT_WRITTEN,
     UNKNOWN_STEP,
     WAIT_EXPIRED,
@@ -24,6 +24,7 @@ from chimeway.workflow.decisions import (
     WAITING_FOR_STEP_PROGRESSION,
     WORKFLOW_COMPLETED,
     WORKFLOW_STOPPED,
+    Activate,
     Complete,
     Decision,
     Noop,
@@ -34,7 +35,7 @@ from chimeway.workflow.definition import Workflow
 from chimeway.workflow.entering import Leaving, enter
 from chimeway.workflow.facts import Facts
 from chimeway.workflow.rules import On, Stop
-from chimeway.workflow.signal_match import SignalMatch, payload_matches, resolved
+from chimeway.workflow.signal_match import SignalMatch, approval_key, payload_matches, resolved
 from chimeway.workflow.steps import APPROVED, EXPIRED, REJECTED, Approve, Deliver, Gate, Step
 
 
@@ -97,7 +98,10 @@ class _At:
         return hears(match, self.run, self.facts.params, signal)
 
     def go(self, to: str, leaving: Leaving) -> Decision:
-        return enter(self.definition, to, self.run, self.facts, leaving)
+        over = (*self.facts.waits_over, *([self.step.key] if leaving.reason == WAIT_EXPIRED else []))
+        return enter(
+            self.definition, to, self.run, self.facts, replace(leaving, cancel_on=_cancel_on(self, over))
+        )
 
     def complete(self, outcome: str | None, signal_id: str | None = None) -> Decision:
         return Complete(reason=WORKFLOW_COMPLETED, outcome=outcome, signal_id=signal_id)
@@ -134,9 +138,11 @@ def _at_its_step(at: _At) -> Decision:
         due = None if step.within is None else run.step_started_at + timedelta(seconds=step.within)
         return WaitFor(reason=WAITING_FOR_APPROVAL, due_at=due, to=None, listens=step.listens)
     if not isinstance(step, Gate) and not facts.converged:
-        if not isinstance(step, Deliver):
-            return Noop(STEP_NOT_WRITTEN)
-        return Noop(PRIOR_DELIVERY_NOT_CONVERGED if facts.is_planned else NO_ACTIVE_STEP_DELIVERY)
+        if not facts.is_planned:
+            # Whoever brought the run here could not plan it, or what was planned is gone.
+            cancel_on = _cancel_on(at, facts.waits_over)
+            return Activate(step_key=step.key, reason=STEP_ACTIVATED, cancel_on=cancel_on)
+        return Noop(PRIOR_DELIVERY_NOT_CONVERGED if isinstance(step, Deliver) else STEP_NOT_WRITTEN)
     if step.wait is None:
         return at.complete(facts.outcome)
     anchor = facts.converged_at if isinstance(step, Deliver) else None
@@ -160,9 +166,7 @@ def _while_waiting(at: _At, now: datetime) -> Decision:
         return Noop(WAIT_NOT_DUE)
     if at.run.wait_to is None:
         return at.complete(at.facts.outcome)
-    return at.go(
-        at.run.wait_to, Leaving(reason=WAIT_EXPIRED, outcome=at.facts.outcome, cancel_on=_cancel_on(at))
-    )
+    return at.go(at.run.wait_to, Leaving(reason=WAIT_EXPIRED, outcome=at.facts.outcome))
 
 
 def _on_signal(at: _At, signal: Signal) -> Decision | None:
@@ -179,20 +183,32 @@ def _on_signal(at: _At, signal: Signal) -> Decision | None:
 
 
 def _at_approval(at: _At, step: Approve, now: datetime) -> Decision:
+    # A signal of this name that did not come by the decision's own way is somebody's claim.
+    key = approval_key(at.run.run_id, step.key)
     for signal in at.signals():
         said = signal.payload.get("decision")
-        if said in (APPROVED, REJECTED) and any(at.hears(match, signal) for match in step.listens):
+        if (
+            signal.dedup_key == key
+            and said in (APPROVED, REJECTED)
+            and any(at.hears(match, signal) for match in step.listens)
+        ):
             return _decided(at, str(said), signal.signal_id)
     return _decided(at, EXPIRED, None) if at.is_due(now) else Noop(WAIT_NOT_DUE)
 
 
 def _decided(at: _At, outcome: str, signal_id: str | None) -> Decision:
     leaving = Leaving(reason=f"{APPROVAL_DECIDED}:{outcome}", outcome=outcome, signal_id=signal_id)
-    return _by_rule(at, at.step.rule_for(outcome), leaving) or at.complete(outcome, signal_id)
+    followed = _by_rule(at, at.step.rule_for(outcome), leaving)
+    if followed is not None or outcome == APPROVED:
+        return followed or at.complete(outcome, signal_id)
+    # What nobody has approved does not come to a good end.
+    return StopRun(reason=leaving.reason, outcome=outcome, signal_id=signal_id)
 
 
-def _cancel_on(at: _At) -> tuple[dict[str, Any], ...]:
-    matches = () if at.step.wait is None else at.step.wait.cancel_on
+def _cancel_on(at: _At, over: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Give the signals that take back what is planned now: those that would have stopped the waits that led to it."""
+    waits = (step.wait for step in at.definition.steps if step.key in over)
+    matches = dict.fromkeys(match for wait in waits if wait is not None for match in wait.cancel_on)
     known = run_values(at.run, at.facts.params)
     found = ((match.event_name, resolved(match, known)) for match in matches)
     return tuple({"event": name, "match": dict(fields)} for name, fields in found if fields is not None)

@@ -115,8 +115,8 @@ class Fact:
             NotifierInvalid: The values are no list. A text would be taken letter by letter, and a set has another order in
                 each process, so that one process would not know the workflow that another has stored.
         """
-        if problem := list_problem("values", values):
-            raise NotifierInvalid(f"when({self.path!r}).in_(...): {problem.replace('values=[...]', '.in_([...])')}")
+        if problem := list_problem("what .in_ takes", values, remedy=".in_([...])"):
+            raise NotifierInvalid(f"when({self.path!r}): {problem}")
         return Compare(self.path, "in", tuple(values))
 
     def exists(self) -> Compare:
@@ -249,5 +249,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "truthy": lambda fact, _value: fact is not MISSING and bool(fact),
 }
 
+#: Those that ask for an order.
+ORDERING = frozenset({"gt", "ge", "lt", "le"})
 #: What a comparison may ask.
 OPERATORS = frozenset(_OPERATIONS)

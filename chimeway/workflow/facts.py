@@ -34,6 +34,8 @@ class Facts:
     converged: bool = False
     #: When it was.
     converged_at: datetime | None = None
+    #: Earlier steps whose waits ended by time, since a delivery was last left: what they listened to takes the next one back.
+    waits_over: Sequence[str] = ()
     #: Of the recipient, since the run began, that no move of the run has used; in any order.
     signals: Sequence[Signal] = ()
     params: Mapping[str, Any] = field(default_factory=dict)

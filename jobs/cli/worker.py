@@ -20,6 +20,7 @@ from jobs.processes import INDEX, Processes
 from jobs.registry import actors, declared_limits
 from jobs.serving import serve
 from jobs.settings import parse_queues
+from jobs.threads import left_behind
 from jobs.worker import Worker
 
 app = typer.Typer(rich_markup_mode=None)
@@ -94,8 +95,8 @@ def worker(
         metrics.close()
     close()
     voice.tell("worker stopped")
-    if process.threads_left:
-        # Their jobs are put back; a thread that went on would run them beside their next attempt.
+    if process.threads_left or left_behind():
+        # Their jobs are put back; a thread that went on would run them beside their next attempt, and keep the process.
         sys.stdout.flush()
         os._exit(0)
 

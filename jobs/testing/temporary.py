@@ -17,14 +17,15 @@ from jobs.migrate import prepare
 def open_temporary(path: Path) -> Database:
     """Open a file, which is made with the tables if it is not there."""
     if not path.exists():
-        path.write_bytes(_migrated())
+        path.write_bytes(migrated())
     database = Database(f"sqlite:///{path}")
     event.listen(database.engine, "connect", _hurry)
     return database
 
 
 @cache
-def _migrated() -> bytes:
+def migrated() -> bytes:
+    """Give the bytes of a file with the tables."""
     # Migrating takes a third of a second, copying nothing: once for each process of a test run.
     with TemporaryDirectory(prefix="aquila-jobs-") as folder:
         path = Path(folder) / "jobs.db"
