@@ -50,7 +50,8 @@ def receive_feedback(
 
     Raises:
         FeedbackRefused: The signature does not fit, the request is too old, or it cannot be read.
-        ConfigError: No adapter of this process has that name and takes feedback, or the jobs cannot be used as configured.
+        ConfigError: No adapter of this process has that name and takes feedback, what it gave is none, a value cannot be used,
+            or the jobs cannot be used as configured.
         StorageError: The database failed, and nothing was added.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """
@@ -74,7 +75,8 @@ async def areceive_feedback(
 
     Raises:
         FeedbackRefused: The signature does not fit, the request is too old, or it cannot be read.
-        ConfigError: No adapter of this process has that name and takes feedback, or the jobs cannot be used as configured.
+        ConfigError: No adapter of this process has that name and takes feedback, what it gave is none, a value cannot be used,
+            or the jobs cannot be used as configured.
         StorageError: The database failed, and nothing was added.
         SQLAlchemyError: A statement failed in the caller's transaction.
     """

@@ -158,6 +158,8 @@ async def test_a_package_of_the_host_with_our_name_is_noticed(tmp_path: Path) ->
 
 
 async def test_the_doctor_sees_database_redis_and_workers() -> None:
+    # As before the first use.
+    (runtime().settings.state_dir / "aquila.db").unlink()
     assert [(check.name, check.state) for check in checks()] == [
         ("jobs: database", "off"),
         ("jobs: Redis", "ok"),

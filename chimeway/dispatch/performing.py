@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -39,7 +40,7 @@ async def perform(delivery_id: str) -> Outcome | NotClaimed | None:
         return got
     handed: Handed | None = None
     try:
-        handed = await _hand(got)
+        got, handed = await _hand(got)
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
             await store.awrite(_record, got, _interrupted(), settings().clock.now())
@@ -63,21 +64,23 @@ def perform_sync(delivery_id: str) -> Outcome | NotClaimed | None:
     got = store.write(claim, delivery_id, chosen.clock.now(), lease=chosen.lease)
     if isinstance(got, NotClaimed):
         return got
-    handed = run_in_portal(partial(_hand, got))
+    got, handed = run_in_portal(partial(_hand, got))
     return store.write(_record, got, handed, settings().clock.now())
 
 
-async def _hand(got: Claim) -> Handed | None:
-    """Call the adapters; None if the channel needs an address and nobody knows one."""
+async def _hand(got: Claim) -> tuple[Claim, Handed | None]:
+    """Call the adapters; give the attempt with its address, and None if the channel needs one and nobody knows it."""
     message = await addressed(got.message)
     if isinstance(message, Handed):
-        return message
+        return got, message
+    # What is recorded leaves out this address as well.
+    got = replace(got, message=message)
     adapters = _adapters(message.channel)
     if not adapters:
-        return _no_adapter(message.channel)
+        return got, _no_adapter(message.channel)
     if message.address is None and all(_needs_address(one) for one in adapters):
-        return None
-    return await hand_to(adapters, message, settings().timeout, stay_with=got.stay_with)
+        return got, None
+    return got, await hand_to(adapters, message, settings().timeout, stay_with=got.stay_with)
 
 
 def _adapters(channel: str) -> tuple[Adapter, ...]:
