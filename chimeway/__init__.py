@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from aquila.errors import ConfigError
 
 if TYPE_CHECKING:
-    from chimeway.approval_deciding import Approval
-    from chimeway.approvals import aapprove, approve, areject, reject
-    from chimeway.approvals_waiting import PendingApproval, apending_approvals, pending_approvals
+    from chimeway.approvals.deciding import Approval
+    from chimeway.approvals.giving import aapprove, approve, areject, reject
+    from chimeway.approvals.waiting import PendingApproval, apending_approvals, pending_approvals
     from chimeway.cancelling import Cancelled, acancel, cancel
     from chimeway.content import Content
     from chimeway.errors import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         traces,
     )
     from chimeway.feedback import areceive_feedback, receive_feedback
-    from chimeway.inbox_marks import (
+    from chimeway.in_app.marks import (
         aarchive,
         amark_all_read,
         amark_read,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         mark_read,
         mark_seen,
     )
-    from chimeway.inbox_pages import InboxItem, InboxPage, ainbox, aunread_count, inbox, unread_count
+    from chimeway.in_app.pages import InboxItem, InboxPage, ainbox, aunread_count, inbox, unread_count
     from chimeway.message import OutgoingMessage, Receipt
     from chimeway.models import (
         Attempt,
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from chimeway.policy import DeliveryCap, Digest, Preference, QuietHours, Throttle
     from chimeway.pruning import Pruned, aprune, prune
     from chimeway.recipient import Recipient
-    from chimeway.recipient_limits import (
+    from chimeway.recipients.limits import (
         aclear_quiet_hours,
         aset_delivery_cap,
         aset_quiet_hours,
@@ -82,21 +82,26 @@ if TYPE_CHECKING:
         set_delivery_cap,
         set_quiet_hours,
     )
-    from chimeway.recipient_preferences import (
+    from chimeway.recipients.preferences import (
         Preferences,
         apreferences,
         aset_preference,
         preferences,
         set_preference,
     )
+    from chimeway.recipients.signed_token import Unsubscription
+    from chimeway.recipients.unsubscribing import (
+        aunsubscribe,
+        read_unsubscribe_token,
+        unsubscribe,
+        unsubscribe_token,
+    )
     from chimeway.retrying import aretry, retry
     from chimeway.settings import configure
     from chimeway.signal import atrack, track
-    from chimeway.signed_unsubscription import Unsubscription
     from chimeway.sweeping import Swept, asweep, sweep
     from chimeway.tables import metadata
     from chimeway.trigger import Triggered
-    from chimeway.unsubscribing import aunsubscribe, read_unsubscribe_token, unsubscribe, unsubscribe_token
     from chimeway.workflow import (
         Approve,
         Ask,
@@ -133,9 +138,9 @@ __all__ = [
 
 #: Where the names live, parted by blanks. No module is called like a name it gives: importing it would put the module in the name's place.
 _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
-    "approval_deciding": "Approval",
-    "approvals": "aapprove approve areject reject",
-    "approvals_waiting": "PendingApproval apending_approvals pending_approvals",
+    "approvals.deciding": "Approval",
+    "approvals.giving": "aapprove approve areject reject",
+    "approvals.waiting": "PendingApproval apending_approvals pending_approvals",
     "cancelling": "Cancelled acancel cancel",
     "content": "Content",
     "errors": (
@@ -148,10 +153,10 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
         "explain_delivery explain_notification explain_run trace traces "
     ),
     "feedback": "areceive_feedback receive_feedback",
-    "inbox_marks": (
+    "in_app.marks": (
         "aarchive amark_all_read amark_read amark_seen archive mark_all_read mark_read mark_seen "
     ),
-    "inbox_pages": "InboxItem InboxPage ainbox aunread_count inbox unread_count",
+    "in_app.pages": "InboxItem InboxPage ainbox aunread_count inbox unread_count",
     "message": "OutgoingMessage Receipt",
     "models": (
         "Attempt Delivery DeliveryStatus Event Notification Outcome Record RunState Signal WorkflowRun "
@@ -160,19 +165,19 @@ _HOMES = {  # noqa: RUF067 - one table, which `__getattr__` reads
     "policy": "DeliveryCap Digest Preference QuietHours Throttle",
     "pruning": "Pruned aprune prune",
     "recipient": "Recipient",
-    "recipient_limits": (
+    "recipients.limits": (
         "aclear_quiet_hours aset_delivery_cap aset_quiet_hours clear_quiet_hours set_delivery_cap "
         "set_quiet_hours "
     ),
-    "recipient_preferences": "Preferences apreferences aset_preference preferences set_preference",
+    "recipients.preferences": "Preferences apreferences aset_preference preferences set_preference",
+    "recipients.signed_token": "Unsubscription",
+    "recipients.unsubscribing": "aunsubscribe read_unsubscribe_token unsubscribe unsubscribe_token",
     "retrying": "aretry retry",
     "settings": "configure",
     "signal": "atrack track",
-    "signed_unsubscription": "Unsubscription",
     "sweeping": "Swept asweep sweep",
     "tables": "metadata",
     "trigger": "Triggered",
-    "unsubscribing": "aunsubscribe read_unsubscribe_token unsubscribe unsubscribe_token",
     "workflow": "Approve Ask Deliver Gate On SignalMatch Stop Summarise Wait Workflow when",
 }
 #: What is plain data, and needs no actors.

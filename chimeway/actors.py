@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 import jobs
-from chimeway import carriers, digesting, feedback_processing, store, writing
+from chimeway import carriers, digesting, feedback_processing, store
 from chimeway.dispatch.claiming import NotClaimed
 from chimeway.dispatch.performing import perform
 from chimeway.engine.progress import progress_run
@@ -14,6 +14,7 @@ from chimeway.engine.router import route_signal as route
 from chimeway.fanout import Chunk, plan_chunk
 from chimeway.settings import DEFAULT_PROGRESSION, PROGRESSION, settings
 from chimeway.sweeping import sweep_to_jobs
+from chimeway.writing import writer as writing
 from jobs.threads import in_thread
 
 logger = logging.getLogger("chimeway")

@@ -27,7 +27,7 @@ from chimeway.policy import (
     decide,
 )
 from chimeway.policy.wall_clock import zone_of
-from chimeway.recipient_rows import RecipientSettings, read_preferences, read_settings
+from chimeway.recipients.rows import RecipientSettings, read_preferences, read_settings
 from chimeway.tables import events, notifications
 
 logger = logging.getLogger("chimeway")

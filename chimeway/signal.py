@@ -12,12 +12,12 @@ from chimeway import carriers
 from chimeway.errors import NotifierInvalid
 from chimeway.models import Signal
 from chimeway.privacy import redacted
+from chimeway.recipients.whose import whose
 from chimeway.rows import as_record
 from chimeway.settings import settings
 from chimeway.store import add_jobs, atransact, transact
 from chimeway.tables import signals
 from chimeway.trigger_checks import checked_key, checked_tenant
-from chimeway.whose import whose
 from chimeway.workflow.signal_match import APPROVAL, EVENT_NAME, OWN
 from jobs.host_connection import AsyncHostSession, HostSession
 from jobs.rows import new_id

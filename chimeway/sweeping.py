@@ -18,7 +18,7 @@ from chimeway import redriving, store
 from chimeway.carriers import PREFIX
 from chimeway.settings import settings
 from chimeway.sweeping_here import apart, sweep_here
-from chimeway.writing_lost import settle_lost_contents, settle_lost_writes
+from chimeway.writing.lost import settle_lost_contents, settle_lost_writes
 from jobs.sqltypes import db_now
 from jobs.tables import ENDED
 from jobs.tables import jobs as job_rows

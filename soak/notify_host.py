@@ -26,7 +26,7 @@ import chimeway
 import jobs
 from aquila.errors import AquilaError
 from chimeway import store
-from chimeway.inbox_marks import mark_read
+from chimeway.in_app.marks import mark_read
 from chimeway.tables import notifications
 from chimeway.trigger import Triggered
 from jobs.broker import runtime

@@ -21,7 +21,7 @@ from chimeway.engine.progress import progress_run
 from chimeway.feedback import receive_feedback
 from chimeway.feedback_processing import process
 from chimeway.planning import delivering_here
-from chimeway.recipient_limits import set_quiet_hours
+from chimeway.recipients.limits import set_quiet_hours
 from chimeway.rows import get_delivery, get_run
 from chimeway.tables import deliveries, runs
 from jobs import census, rows

@@ -20,7 +20,7 @@ from chimeway.adapters.email_message import email_of, read_address
 from chimeway.adapters.failover import hand_to
 from chimeway.content import Content
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure, TemporaryFailure
-from chimeway.unsubscribing import unsubscribe_token
+from chimeway.recipients.unsubscribing import unsubscribe_token
 from tests.outgoing import outgoing
 from tests.smtp_server import CLOSE, SILENCE, SmtpServer, smtp_server
 from tests.test_transport_tls import CERTIFICATE, KEY

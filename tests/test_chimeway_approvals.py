@@ -14,9 +14,9 @@ import chimeway
 import jobs
 from aquila.errors import ConfigError
 from chimeway import store
-from chimeway.approval_deciding import Approval
-from chimeway.approvals import aapprove, approve, areject, reject
-from chimeway.approvals_waiting import apending_approvals, pending_approvals
+from chimeway.approvals.deciding import Approval
+from chimeway.approvals.giving import aapprove, approve, areject, reject
+from chimeway.approvals.waiting import apending_approvals, pending_approvals
 from chimeway.content import Content
 from chimeway.dispatch.performing import perform_sync
 from chimeway.engine.ending import cancel_run
@@ -25,7 +25,7 @@ from chimeway.engine.router import route_signal
 from chimeway.models import WorkflowRun
 from chimeway.rows import get_run
 from chimeway.tables import deliveries, runs, signals, step_outputs
-from chimeway.writing_results import keep_step
+from chimeway.writing.results import keep_step
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
 

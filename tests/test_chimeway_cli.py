@@ -29,7 +29,7 @@ from chimeway.cli import notify_app, signal_app, workflow_app
 from chimeway.dispatch.performing import perform_sync
 from chimeway.engine.router import route_signal
 from chimeway.errors import ChimewayError, NotificationNotFound, PermanentFailure, TemporaryFailure
-from chimeway.writing_results import keep_step
+from chimeway.writing.results import keep_step
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
 APPS = {"notify": notify_app, "workflow": workflow_app, "signal": signal_app}

@@ -32,10 +32,10 @@ from chimeway.digesting import flush
 from chimeway.dispatch.performing import perform_sync
 from chimeway.errors import Bounced, NotificationNotFound, PermanentFailure, TemporaryFailure
 from chimeway.explain import Explanation, aexplain_delivery, explain_delivery
-from chimeway.inbox_marks import mark_read
-from chimeway.recipient_limits import set_delivery_cap
-from chimeway.recipient_preferences import set_preference
-from chimeway.writing_results import fail_content, keep_content
+from chimeway.in_app.marks import mark_read
+from chimeway.recipients.limits import set_delivery_cap
+from chimeway.recipients.preferences import set_preference
+from chimeway.writing.results import fail_content, keep_content
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
 BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)

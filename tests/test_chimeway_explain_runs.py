@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 
 import chimeway
 from chimeway import store
-from chimeway.approvals import approve, reject
+from chimeway.approvals.giving import approve, reject
 from chimeway.cancelling import cancel
 from chimeway.dispatch.outcome import conclude
 from chimeway.dispatch.performing import perform_sync
@@ -23,10 +23,10 @@ from chimeway.explain import (
     explain_notification,
     explain_run,
 )
-from chimeway.inbox_marks import mark_read
+from chimeway.in_app.marks import mark_read
 from chimeway.models import Outcome
 from chimeway.tables import definitions, deliveries, step_outputs
-from chimeway.writing_results import fail_step, keep_step
+from chimeway.writing.results import fail_step, keep_step
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]
 BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)

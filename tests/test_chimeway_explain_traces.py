@@ -28,7 +28,7 @@ from chimeway.dispatch.performing import perform_sync
 from chimeway.errors import Bounced, NotificationNotFound, NotifierInvalid, PermanentFailure, TemporaryFailure
 from chimeway.explain import aaggregate_outcomes, aggregate_outcomes, atrace, atraces, trace, traces
 from chimeway.fanout import Chunk, _note_error, plan_chunk
-from chimeway.recipient_preferences import set_preference
+from chimeway.recipients.preferences import set_preference
 from chimeway.tables import fanouts
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]

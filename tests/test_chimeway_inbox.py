@@ -16,7 +16,7 @@ from aquila.errors import ConfigError
 from chimeway import store
 from chimeway.engine.router import route_signal
 from chimeway.errors import NotificationNotFound
-from chimeway.inbox_marks import (
+from chimeway.in_app.marks import (
     BATCH,
     aarchive,
     amark_all_read,
@@ -27,7 +27,7 @@ from chimeway.inbox_marks import (
     mark_read,
     mark_seen,
 )
-from chimeway.inbox_pages import InboxPage, ainbox, aunread_count, inbox, unread_count
+from chimeway.in_app.pages import InboxPage, ainbox, aunread_count, inbox, unread_count
 from chimeway.rows import get_notification
 from chimeway.tables import deliveries, notifications, runs, signals
 from jobs.tables import jobs as job_rows

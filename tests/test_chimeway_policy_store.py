@@ -15,9 +15,9 @@ from sqlalchemy import Connection, delete, event, insert, update
 from chimeway.models import Delivery, DeliveryStatus
 from chimeway.policy import Decision, DeliveryCap, Digest, Preference, Proceed, QuietHours, Throttle
 from chimeway.policy_store import Planned, decide_all, decide_one
-from chimeway.recipient_rows import write_delivery_cap, write_preference, write_quiet_hours
+from chimeway.recipients.rows import write_delivery_cap, write_preference, write_quiet_hours
+from chimeway.recipients.whose import Whose
 from chimeway.tables import deliveries, events, metadata, notifications, signals
-from chimeway.whose import Whose
 from jobs.database import Database
 from jobs.rows import new_id
 from jobs.settings import sync_url

@@ -14,7 +14,7 @@ from chimeway import pruning, store
 from chimeway.cancelling import cancel
 from chimeway.errors import PermanentFailure, TemporaryFailure
 from chimeway.fanout import AT_ONCE
-from chimeway.inbox_marks import mark_read
+from chimeway.in_app.marks import mark_read
 from chimeway.pruning import Pruned, aprune, prune
 from chimeway.rows import find_event
 from chimeway.tables import (

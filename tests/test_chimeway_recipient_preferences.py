@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from aquila.errors import ConfigError
 from chimeway.policy import DeliveryCap, Preference, QuietHours
 from chimeway.recipient import Recipient
-from chimeway.recipient_limits import (
+from chimeway.recipients.limits import (
     aclear_quiet_hours,
     aset_delivery_cap,
     aset_quiet_hours,
@@ -21,7 +21,7 @@ from chimeway.recipient_limits import (
     set_delivery_cap,
     set_quiet_hours,
 )
-from chimeway.recipient_preferences import (
+from chimeway.recipients.preferences import (
     Preferences,
     apreferences,
     aset_preference,

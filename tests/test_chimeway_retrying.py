@@ -11,7 +11,7 @@ from chimeway.errors import Bounced, ChimewayError, NotificationNotFound, Perman
 from chimeway.explain import explain_delivery
 from chimeway.retrying import aretry, retry
 from chimeway.rows import attempts_of
-from chimeway.writing_results import fail_content
+from chimeway.writing.results import fail_content
 from jobs.rows import get as get_job
 
 pytest_plugins = ["job_fixtures", "chimeway_fixtures"]

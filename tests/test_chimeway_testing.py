@@ -19,8 +19,8 @@ from aquila.errors import ConfigError
 from chimeway import store
 from chimeway.errors import TemporaryFailure
 from chimeway.fanout import AT_ONCE
-from chimeway.inbox_marks import mark_read
-from chimeway.inbox_pages import inbox
+from chimeway.in_app.marks import mark_read
+from chimeway.in_app.pages import inbox
 from chimeway.settings import settings
 from chimeway.tables import fanouts
 from chimeway.testing import Captured, FakeClock, TestAdapter, capture

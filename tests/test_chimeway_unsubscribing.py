@@ -10,8 +10,13 @@ from sqlalchemy.orm import Session
 from aquila.errors import ConfigError
 from chimeway.errors import ChimewayError
 from chimeway.policy import Preference
-from chimeway.recipient_preferences import apreferences, preferences
-from chimeway.unsubscribing import aunsubscribe, read_unsubscribe_token, unsubscribe, unsubscribe_token
+from chimeway.recipients.preferences import apreferences, preferences
+from chimeway.recipients.unsubscribing import (
+    aunsubscribe,
+    read_unsubscribe_token,
+    unsubscribe,
+    unsubscribe_token,
+)
 
 pytest_plugins = ["job_fixtures"]
 

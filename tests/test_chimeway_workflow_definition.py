@@ -7,7 +7,7 @@ import pytest
 
 from chimeway.errors import NotifierInvalid
 from chimeway.feedback_verdict import EVENT_NAMES
-from chimeway.inbox_marks import READ, SEEN
+from chimeway.in_app.marks import READ, SEEN
 from chimeway.workflow import (
     Approve,
     Ask,

@@ -19,9 +19,9 @@ from chimeway.engine.ending import cancel_run
 from chimeway.models import Delivery, WorkflowRun
 from chimeway.rows import as_record, get_delivery, get_run
 from chimeway.tables import deliveries, notifications, preferences, runs, step_outputs
-from chimeway.writing import _said, write, write_content
-from chimeway.writing_lost import settle_lost_contents, settle_lost_writes
-from chimeway.writing_results import fail_content, fail_step, keep_content, keep_step
+from chimeway.writing.lost import settle_lost_contents, settle_lost_writes
+from chimeway.writing.results import fail_content, fail_step, keep_content, keep_step
+from chimeway.writing.writer import _said, write, write_content
 from jobs.context import JobContext, running
 from jobs.tables import jobs as job_rows
 

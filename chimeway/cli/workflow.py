@@ -10,8 +10,8 @@ import typer
 
 from aquila.cli.untrusted_text import Paper
 from aquila.errors import ConfigError
-from chimeway.approvals import approve, reject
-from chimeway.approvals_waiting import pending_approvals
+from chimeway.approvals.giving import approve, reject
+from chimeway.approvals.waiting import pending_approvals
 from chimeway.cancelling import cancel
 from chimeway.cli.columns import run_lines
 from chimeway.cli.finding import find_runs, moment

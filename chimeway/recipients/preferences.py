@@ -16,16 +16,16 @@ from chimeway.policy import (
     category_preference,
     channel_preference,
 )
-from chimeway.recipient_rows import (
+from chimeway.recipients.rows import (
     RecipientSettings,
     read_preferences,
     read_settings,
     remove_preference,
     write_preference,
 )
+from chimeway.recipients.whose import Whose, whose
 from chimeway.settings import CHANNEL_NAME, settings
 from chimeway.store import aread, atransact, read, transact
-from chimeway.whose import Whose, whose
 from jobs.host_connection import AsyncHostSession, HostSession
 from jobs.sqltypes import storable
 

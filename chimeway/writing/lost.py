@@ -13,8 +13,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 from chimeway import carriers
 from chimeway.store import add_jobs
 from chimeway.tables import deliveries, step_outputs
-from chimeway.writing_results import fail_content, fail_step
-from chimeway.writing_tasks import PENDING
+from chimeway.writing.results import fail_content, fail_step
+from chimeway.writing.tasks import PENDING
 from jobs.tables import ENDED
 from jobs.tables import jobs as job_rows
 

@@ -16,7 +16,7 @@ from chimeway.planning import hand_to_carrier
 from chimeway.rows import find_delivery, find_notification
 from chimeway.tables import deliveries, step_outputs
 from chimeway.workflow.steps import FAILED, WRITTEN
-from chimeway.writing_tasks import PENDING, waits_for_text
+from chimeway.writing.tasks import PENDING, waits_for_text
 from jobs.sqltypes import storable
 
 logger = logging.getLogger("chimeway")

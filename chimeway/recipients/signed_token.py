@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from chimeway.errors import ChimewayError
 from chimeway.policy import Preference
-from chimeway.whose import Whose
+from chimeway.recipients.whose import Whose
 
 #: Signed with it, so that no signature made for something else with the same secret fits.
 _PURPOSE = b"chimeway.unsubscribe.1."

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from chimeway.errors import NotificationNotFound
-from chimeway.inbox_pages import in_the_inbox
+from chimeway.in_app.pages import in_the_inbox
+from chimeway.recipients.whose import Whose, whose
 from chimeway.rows import known_id
 from chimeway.settings import settings
 from chimeway.signal import add_signal
 from chimeway.store import atransact, awrite, transact, write
 from chimeway.tables import notifications
-from chimeway.whose import Whose, whose
 from jobs.host_connection import AsyncHostSession, HostSession
 
 SEEN, READ = "chimeway.notification.seen", "chimeway.notification.read"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chimeway.approval_deciding import Approval, checked_wish, decide_wish
+from chimeway.approvals.deciding import Approval, checked_wish, decide_wish
 from chimeway.settings import settings
 from chimeway.store import atransact, transact
 from chimeway.workflow.steps import APPROVED, REJECTED

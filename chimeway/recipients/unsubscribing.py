@@ -7,9 +7,9 @@ from typing import Any
 
 from aquila.errors import ConfigError
 from chimeway.policy import Preference
-from chimeway.recipient_preferences import aset_preference, check_names, set_preference
-from chimeway.signed_unsubscription import Unsubscription, sign, verify
-from chimeway.whose import whose
+from chimeway.recipients.preferences import aset_preference, check_names, set_preference
+from chimeway.recipients.signed_token import Unsubscription, sign, verify
+from chimeway.recipients.whose import whose
 from jobs.host_connection import AsyncHostSession, HostSession
 
 VARIABLE = "CHIMEWAY_SECRET"

@@ -7,10 +7,10 @@ from typing import Any
 from aquila.errors import ConfigError
 from chimeway.policy import DeliveryCap, QuietHours
 from chimeway.policy.wall_clock import minute_of, zone_of
-from chimeway.recipient_rows import write_delivery_cap, write_quiet_hours
+from chimeway.recipients.rows import write_delivery_cap, write_quiet_hours
+from chimeway.recipients.whose import whose
 from chimeway.settings import settings
 from chimeway.store import atransact, transact
-from chimeway.whose import whose
 from jobs.host_connection import AsyncHostSession, HostSession
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, literal, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from aquila.errors import ConfigError
-from chimeway.approval_deciding import DEDUP
+from chimeway.approvals.deciding import DEDUP
 from chimeway.delivery_content import step_text
 from chimeway.engine.definitions import load_definition
 from chimeway.errors import NotificationNotFound, NotifierInvalid

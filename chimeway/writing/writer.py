@@ -17,8 +17,8 @@ from chimeway import store
 from chimeway.carriers import LLM_ATTEMPTS
 from chimeway.errors import ChimewayError, NotifierInvalid
 from chimeway.settings import settings
-from chimeway.writing_results import fail_content, fail_step, keep_content, keep_step
-from chimeway.writing_tasks import WritingTask, content_task, step_task
+from chimeway.writing.results import fail_content, fail_step, keep_content, keep_step
+from chimeway.writing.tasks import WritingTask, content_task, step_task
 from jobs.credentials import redacted
 from jobs.policy import GiveUp, decide, leaf, words
 

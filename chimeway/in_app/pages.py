@@ -13,12 +13,12 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from aquila.errors import ConfigError
 from chimeway.content import Content
-from chimeway.inbox_content import shown_contents
+from chimeway.in_app.content import shown_contents
 from chimeway.models import Notification
+from chimeway.recipients.whose import Whose, whose
 from chimeway.rows import as_record, known_id
 from chimeway.store import aread, atransact, read, transact
 from chimeway.tables import notifications
-from chimeway.whose import Whose, whose
 from jobs.host_connection import AsyncHostSession, HostSession
 
 #: Items of one page.

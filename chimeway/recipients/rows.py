@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from chimeway.policy import DeliveryCap, Preference, QuietHours
+from chimeway.recipients.whose import Whose
 from chimeway.rows import in_parts
 from chimeway.tables import preferences, recipient_settings
-from chimeway.whose import Whose
 from jobs.sqltypes import insert_into
 
 #: What a row is about: a notification key, or a category.

@@ -1,0 +1,1 @@
+"""What recipients want: preferences, quiet hours, caps, and how they unsubscribe."""
