@@ -27,7 +27,6 @@ import jobs
 from aquila.local.attach import server_name
 from aquila.shared_server import stop
 from aquila.transport import local_transport
-from chimeway.settings import ChimewaySettings, install_settings
 from jobs.embedded import SERVER_NAME
 from tests.project_cassettes import cassette_settings
 
@@ -58,7 +57,6 @@ def tear_down(namespace: dict[str, Any]) -> None:
         os.killpg(child.pid, signal.SIGINT)
         child.wait(30)
     jobs.close()
-    install_settings(ChimewaySettings())
     anyio.run(local_transport().aclose)
     for name in (
         server_name(None),
