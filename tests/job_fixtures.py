@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from job_postgres import Postgres
-from job_workers import LEASE, Valkey
+from job_workers import LEASE, OUTAGE_LEASE, Valkey
 
 import jobs
 from jobs.database import Database
@@ -66,7 +66,7 @@ def own_postgres(shared_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A place whose PostgreSQL is for one test, which may crash it or let it hang."""
     with _migrated_postgres() as server:
         monkeypatch.setenv("AQUILA_DATABASE_URL", _copy_of(server))
-        with _placed(shared_valkey, monkeypatch):
+        with _placed(shared_valkey, monkeypatch, lease=OUTAGE_LEASE):
             yield server
 
 
@@ -118,11 +118,11 @@ def _name_anew(server: Postgres, url: str) -> None:
 
 
 @contextmanager
-def _placed(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _placed(valkey: Valkey, monkeypatch: pytest.MonkeyPatch, lease: float = LEASE) -> Iterator[None]:
     monkeypatch.setenv("AQUILA_REDIS_URL", valkey.url)
     monkeypatch.setenv("AQUILA_CASSETTES", "off")
     jobs.close()
-    jobs.configure(lease=LEASE, grace=0.1)
+    jobs.configure(lease=lease, grace=0.1)
     yield
     jobs.close()
 

@@ -25,6 +25,8 @@ TESTS = Path(__file__).parent
 COMMAND = [str(Path(sys.executable).with_name("aquila"))]
 #: Short, so that a test sees a lease run out.
 LEASE = 1.2
+#: For tests of outages: long enough that a starved machine does not lose one by itself.
+OUTAGE_LEASE = 2.4
 
 
 class Valkey:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for name in ("aquila", "jobs", "chimeway") for path in (ROOT / name).rglob("*.py"))
+
+
+@cache
+def read(path: Path) -> tuple[str, ast.Module]:
+    source = path.read_text()
+    return source, ast.parse(source)
 
 
 def body_lines(function: ast.AsyncFunctionDef | ast.FunctionDef) -> int:
@@ -16,8 +23,7 @@ def body_lines(function: ast.AsyncFunctionDef | ast.FunctionDef) -> int:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_and_functions_stay_small(path: Path) -> None:
-    source = path.read_text()
-    tree = ast.parse(source)
+    source, tree = read(path)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)]
 
     assert source.count("\n") <= 300
@@ -27,6 +33,6 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_error_is_swallowed_in_silence(path: Path) -> None:
-    handlers = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ExceptHandler)]
+    handlers = [node for node in ast.walk(read(path)[1]) if isinstance(node, ast.ExceptHandler)]
 
     assert [node.lineno for node in handlers if [type(line) for line in node.body] == [ast.Pass]] == []

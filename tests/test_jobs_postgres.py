@@ -6,7 +6,7 @@ import anyio
 import pytest
 from job_actors import add, fail_times, hold
 from job_postgres import Postgres
-from job_workers import LEASE, Valkey, WorkerProcess, until, until_state, working
+from job_workers import OUTAGE_LEASE, Valkey, WorkerProcess, until, until_state, working
 
 from jobs.errors import JobCancelled, StorageError
 from jobs.handle import JobHandle
@@ -90,7 +90,7 @@ async def test_a_result_waits_for_a_server_that_crashed_and_is_stored_once(
         await until_state(handle, "executing")
         own_postgres.kill()
         mark.unlink()
-        await anyio.sleep(LEASE / 4)
+        await anyio.sleep(OUTAGE_LEASE / 8)
         own_postgres.start()
         assert await patient_result(handle) == "attempt 1"
         assert await add.send(1, 2).aresult(timeout=20) == 3
@@ -108,7 +108,7 @@ async def test_an_outage_that_is_longer_than_the_lease_costs_no_attempt(
     async with working():
         await until_state(handle, "executing")
         own_postgres.kill()
-        await anyio.sleep(2.5 * LEASE)
+        await anyio.sleep(2 * OUTAGE_LEASE)
         own_postgres.start()
         mark.unlink()
         assert await patient_result(handle) == "attempt 1"
@@ -137,7 +137,7 @@ async def test_a_server_that_hangs_kills_no_worker_and_costs_no_attempt(
     async with working() as lines, working():
         await until_state(handle, "executing")
         own_postgres.pause()
-        await anyio.sleep(2.5 * LEASE)
+        await anyio.sleep(2 * OUTAGE_LEASE)
         own_postgres.go_on()
         mark.unlink()
         assert await patient_result(handle) == "attempt 1"
