@@ -29,8 +29,7 @@ demo: $(STAMP) model  ## Summarise a document with a durable job on the local mo
 
 test: $(STAMP) model  ## Run the tests
 	@echo "==> Running the tests: no network, no key, real servers on this machine"
-	@# One more than there are cores: a third of the time the tests wait for servers.
-	@$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadfile --durations=5
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --durations=5
 	@echo "==> All green. Next: make demo, make check, or read docs/tutorial.md"
 
 check: $(STAMP)  ## Lint, types, import direction, the cassettes, the code blocks of the docs
