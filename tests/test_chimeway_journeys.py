@@ -189,13 +189,15 @@ def job_states(connection: Connection) -> list[str]:
 
 
 async def test_secrets_are_in_no_job_no_log_and_no_span(
-    queued: None, email: Recorder, clock: MovedClock, caplog: pytest.LogCaptureFixture
+    queued: None,
+    email: Recorder,
+    clock: MovedClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spans = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
+    provider = TracerProvider()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     provider.add_span_processor(SimpleSpanProcessor(spans))
     caplog.set_level(logging.DEBUG)
     email.errors = [chimeway.TemporaryFailure("refused: token=sk-proj-abcdefghijklmnopqrstuvwx1234567890")]
