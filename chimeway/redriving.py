@@ -23,8 +23,6 @@ from jobs.tables import jobs as job_rows
 OWN_TIME = 60.0
 #: Seconds that this clock may be ahead of the database's.
 AHEAD = 30.0
-#: Seconds by which a carrier may come later than it is due: clocks of hosts differ.
-ASLEEP = 5.0
 
 
 def due_deliveries(now: datetime) -> ColumnElement[bool]:

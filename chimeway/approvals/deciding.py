@@ -17,12 +17,10 @@ from chimeway.rows import as_record
 from chimeway.signal import add_signal
 from chimeway.tables import signals, step_outputs
 from chimeway.trigger_checks import checked_key
-from chimeway.workflow.signal_match import APPROVAL
+from chimeway.workflow.signal_match import APPROVAL, approval_key
 from chimeway.workflow.steps import APPROVED, WRITTEN, Approve
 from jobs.sqltypes import insert_into, storable
 
-#: How the keys begin under which a step is decided once.
-DEDUP = "chimeway.approval:"
 #: Characters of a note, and of a text that a reviewer has changed.
 LONGEST_NOTE, LONGEST_TEXT = 10_000, 1_000_000
 _OPEN = (RunState.ACTIVE, RunState.WAITING)
@@ -104,11 +102,6 @@ def checked_wish(
     )
 
 
-def dedup_key(run_id: str, step_key: str) -> str:
-    """Give the key under which a step is decided once."""
-    return f"{DEDUP}{run_id}:{step_key}"
-
-
 def decide_wish(connection: Connection, wish: Wish, now: datetime) -> Approval:
     """Decide, if nobody has and the run waits for it.
 
@@ -157,7 +150,7 @@ def _tell(connection: Connection, run: WorkflowRun, step: Approve, wish: Wish, n
         actor_id=run.recipient_identity,
         event_name=APPROVAL,
         payload=payload,
-        dedup_key=dedup_key(run.run_id, step.key),
+        dedup_key=approval_key(run.run_id, step.key),
         now=now,
     )
 
@@ -173,7 +166,7 @@ def _keep_text(
 
 
 def _decision_of(connection: Connection, run: WorkflowRun, step_key: str) -> Signal | None:
-    mine = (signals.c.tenant_id == run.tenant_id, signals.c.dedup_key == dedup_key(run.run_id, step_key))
+    mine = (signals.c.tenant_id == run.tenant_id, signals.c.dedup_key == approval_key(run.run_id, step_key))
     row = connection.execute(select(signals).where(*mine)).mappings().first()
     return None if row is None else as_record(Signal, row)
 

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Row, and_, literal, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from aquila.errors import ConfigError
-from chimeway.approvals.deciding import DEDUP
 from chimeway.delivery_content import step_text
 from chimeway.engine.definitions import load_definition
 from chimeway.errors import NotificationNotFound, NotifierInvalid
@@ -19,6 +18,7 @@ from chimeway.settings import settings
 from chimeway.store import aread, read
 from chimeway.tables import notifications, runs, signals
 from chimeway.workflow.decisions import WAITING_FOR_APPROVAL
+from chimeway.workflow.signal_match import APPROVAL
 from chimeway.workflow.steps import Approve
 from jobs.sqltypes import storable
 
@@ -102,7 +102,7 @@ def _pending(
 
 def _is_decided() -> ColumnElement[bool]:
     """Whether somebody has decided, and the run has not heard of it yet."""
-    key = literal(DEDUP) + runs.c.id + literal(":") + runs.c.current_step_key
+    key = literal(f"{APPROVAL}:") + runs.c.id + literal(":") + runs.c.current_step_key
     same = and_(signals.c.tenant_id == runs.c.tenant_id, signals.c.dedup_key == key)
     return select(signals.c.id).where(same).exists()
 

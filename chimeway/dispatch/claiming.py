@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from chimeway.delivery_content import content_of
-from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
+from chimeway.dispatch.outcome import asked_to_cancel, conclude
 from chimeway.message import OutgoingMessage
 from chimeway.models import Delivery, DeliveryStatus, Orchestration, Outcome
 from chimeway.planning import hand_to_carrier
@@ -93,8 +93,7 @@ def _why_not(seen: Delivery, now: datetime) -> NotClaimed | None:
 def _take_over(connection: Connection, seen: Delivery, now: datetime) -> NotClaimed | None:
     """Go on with a delivery whose worker is gone; give why there is nothing to go on with."""
     _record_lost(connection, seen, now)
-    if seen.reason == CANCEL_REQUESTED:
-        asked = str((seen.reason_context or {}).get("reason") or Outcome.CANCELLED)
+    if (asked := asked_to_cancel(seen.reason, seen.reason_context)) is not None:
         conclude(connection, seen, Outcome.CANCELLED, now, reason=asked)
         return NotClaimed(reason=Outcome.CANCELLED.value)
     if seen.attempt_count < seen.max_attempts:

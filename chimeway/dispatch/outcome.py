@@ -25,6 +25,16 @@ STATUS = {
 }
 
 
+def asked_to_cancel(reason: str | None, context: Mapping[str, Any] | None) -> str | None:
+    """Give the word for why a delivery was to be cancelled while it was being sent; None if it was not.
+
+    Args:
+        reason: Of its row.
+        context: Of its row.
+    """
+    return str((context or {}).get("reason") or Outcome.CANCELLED) if reason == CANCEL_REQUESTED else None
+
+
 def conclude(
     connection: Connection,
     seen: Delivery,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 from chimeway.adapters.failover import Handed
 from chimeway.backoff import next_attempt
 from chimeway.dispatch.claiming import Claim
-from chimeway.dispatch.outcome import CANCEL_REQUESTED, conclude
+from chimeway.dispatch.outcome import asked_to_cancel, conclude
 from chimeway.engine.progress import progress_run
 from chimeway.errors import Bounced, DeliveryError, PermanentFailure
 from chimeway.hidden_addresses import address_pattern, without_address, without_emails, without_paths
@@ -123,9 +123,7 @@ def _cancelled(connection: Connection, claim: Claim) -> str | None:
     mine = (deliveries.c.id == claim.delivery.delivery_id, deliveries.c.claim_token == claim.token)
     query = select(deliveries.c.reason, deliveries.c.reason_context).where(*mine).with_for_update()
     row = connection.execute(query).first()
-    if row is None or row.reason != CANCEL_REQUESTED:
-        return None
-    return str((row.reason_context or {}).get("reason") or Outcome.CANCELLED)
+    return None if row is None else asked_to_cancel(row.reason, row.reason_context)
 
 
 def _add_attempt(

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aquila.errors import ConfigError
 
-MINUTES_OF_A_DAY = 24 * 60
 #: Characters that a row keeps of a time zone's name.
 LONGEST_ZONE = 100
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobs.testing.marked import give_fixture
+
 if TYPE_CHECKING:
     from chimeway.testing.capturing import Captured
 
@@ -27,11 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the sandbox to every test that has the marker."""
-    for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker(_MARKER) is not None:
-            names = item.fixturenames
-            if _MARKER not in names:
-                names.insert(0, _MARKER)
+    give_fixture(items, _MARKER)
 
 
 @pytest.fixture
